@@ -1,0 +1,141 @@
+//! What a tool's function can ask about the task that it executes.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::error::Cancelled;
+use crate::progress::Progress;
+use crate::task::{Principal, TaskId};
+
+/// The task that is being executed; borrow it as a parameter of the function.
+/// Cloning gives another handle to the same task.
+#[derive(Clone)]
+pub struct TaskContext {
+    facts: Arc<Facts>,
+    progress: Progress,
+    cancellation: CancellationToken,
+}
+
+/// What does not change during an attempt.
+#[derive(Debug)]
+pub(crate) struct Facts {
+    pub(crate) id: TaskId,
+    pub(crate) tool: String,
+    pub(crate) attempt: u32,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) deadline: SystemTime,
+    /// When this attempt must have ended, on tokio's clock.
+    pub(crate) ends_by: tokio::time::Instant,
+}
+
+impl TaskContext {
+    pub(crate) fn new(facts: Facts, progress: Progress, cancellation: CancellationToken) -> Self {
+        Self {
+            facts: Arc::new(facts),
+            progress,
+            cancellation,
+        }
+    }
+
+    /// A context that belongs to no server, for calling a tool's function as
+    /// the ordinary function that it is.
+    pub fn detached(tool: &str) -> Self {
+        const FAR: Duration = Duration::from_secs(24 * 60 * 60);
+        Self::new(
+            Facts {
+                id: TaskId::random(),
+                tool: tool.to_owned(),
+                attempt: 1,
+                principal: None,
+                deadline: SystemTime::now() + FAR,
+                ends_by: tokio::time::Instant::now() + FAR,
+            },
+            Progress::new(|| {}),
+            CancellationToken::new(),
+        )
+    }
+
+    /// The task's id, as its caller knows it.
+    pub fn id(&self) -> TaskId {
+        self.facts.id
+    }
+
+    /// The name of the tool.
+    pub fn tool(&self) -> &str {
+        &self.facts.tool
+    }
+
+    /// Which execution of the task this is; 1 is the first.
+    pub fn attempt(&self) -> u32 {
+        self.facts.attempt
+    }
+
+    /// On whose behalf the task runs, where the server establishes that.
+    pub fn principal(&self) -> Option<&Principal> {
+        self.facts.principal.as_ref()
+    }
+
+    /// When the task must have ended, on the wall clock.
+    pub fn deadline(&self) -> SystemTime {
+        self.facts.deadline
+    }
+
+    /// How long this attempt may still run: until the deadline or the tool's
+    /// timeout, whichever is first.
+    pub fn time_left(&self) -> Duration {
+        self.facts
+            .ends_by
+            .saturating_duration_since(tokio::time::Instant::now())
+    }
+
+    /// Reports how far the task is.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Fires when the task is asked to stop, for whatever reason: cancelled,
+    /// out of time, or the server shuts down.
+    pub fn cancellation(&self) -> &CancellationToken {
+        &self.cancellation
+    }
+
+    /// Completes when the task is asked to stop.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn cancelled(&self) {
+        self.cancellation.cancelled().await;
+    }
+
+    /// Whether the task was asked to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancellation.is_cancelled()
+    }
+
+    /// Ends a function early by `?` once the task was asked to stop.
+    ///
+    /// # Errors
+    ///
+    /// [`Cancelled`] once the task was asked to stop.
+    pub fn check_cancelled(&self) -> Result<(), Cancelled> {
+        if self.is_cancelled() {
+            Err(Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl fmt::Debug for TaskContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskContext")
+            .field("id", &self.facts.id)
+            .field("tool", &self.facts.tool)
+            .field("attempt", &self.facts.attempt)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,272 @@
+//! What is known of a tool before it runs: the data that `#[async_tool]` emits.
+
+use std::panic::Location;
+use std::time::Duration;
+
+/// The static description of one tool.
+///
+/// `#[async_tool]` emits one; a tool written by hand builds its own:
+///
+/// ```
+/// use std::time::Duration;
+/// use async_tool_runtime::Descriptor;
+///
+/// static RENDER: Descriptor = Descriptor::new("render")
+///     .description("Render a scene to a video.")
+///     .timeout(Duration::from_secs(900))
+///     .concurrency(2);
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Descriptor {
+    /// The tool's name; the family is named after it. 1 to 100 characters of
+    /// `A-Z a-z 0-9 _ . -`, so that each name of the family fits the 128 that
+    /// MCP recommends (specification 2026-07-28, server/tools).
+    pub name: &'static str,
+    /// A human-readable title.
+    pub title: Option<&'static str>,
+    /// What the tool does, for models to read.
+    pub description: &'static str,
+    /// How long one attempt may run. None: as long as the deadline allows.
+    pub timeout: Option<Duration>,
+    /// Upper bound, and default, of the caller's `max_wait_seconds`.
+    pub max_wait: Option<Duration>,
+    /// How long a finished task stays readable. None: the server's.
+    pub retention: Option<Duration>,
+    /// How many tasks of this tool one worker runs at once. None: the server's
+    /// slots are the only limit.
+    pub concurrency: Option<usize>,
+    /// How many tasks of this tool may wait. None: the server's queue is the
+    /// only limit.
+    pub queue: Option<usize>,
+    /// How long initiate waits for the end before it answers.
+    pub inline: Option<Duration>,
+    /// How long a task that was asked to stop may take to do so.
+    pub cancel_grace: Duration,
+    /// Names of the family's tools.
+    pub names: Names,
+    /// Hints about the tool's effects.
+    pub annotations: Annotations,
+    /// Where the tool was declared.
+    pub source: &'static Location<'static>,
+}
+
+/// Names of a family's tools; what is left out is derived from the tool's name.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Names {
+    /// Instead of `NAME_initiate`.
+    pub initiate: Option<&'static str>,
+    /// Instead of `NAME_status`.
+    pub status: Option<&'static str>,
+    /// Instead of `NAME_cancel`.
+    pub cancel: Option<&'static str>,
+}
+
+impl Names {
+    /// No name changed.
+    pub const fn new() -> Self {
+        Self {
+            initiate: None,
+            status: None,
+            cancel: None,
+        }
+    }
+
+    /// Names the tool that starts a task.
+    #[must_use]
+    pub const fn initiate(mut self, name: &'static str) -> Self {
+        self.initiate = Some(name);
+        self
+    }
+
+    /// Names the tool that reads a task.
+    #[must_use]
+    pub const fn status(mut self, name: &'static str) -> Self {
+        self.status = Some(name);
+        self
+    }
+
+    /// Names the tool that cancels a task.
+    #[must_use]
+    pub const fn cancel(mut self, name: &'static str) -> Self {
+        self.cancel = Some(name);
+        self
+    }
+}
+
+/// Hints about what a tool does to the world, as MCP defines them
+/// (`ToolAnnotations`). They apply to the initiate tool of the family.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Annotations {
+    /// The tool changes nothing.
+    pub read_only: Option<bool>,
+    /// The tool may destroy something.
+    pub destructive: Option<bool>,
+    /// Repeating a call with the same arguments has no further effect.
+    pub idempotent: Option<bool>,
+    /// The tool deals with the world outside.
+    pub open_world: Option<bool>,
+}
+
+impl Annotations {
+    /// No hint given.
+    pub const fn new() -> Self {
+        Self {
+            read_only: None,
+            destructive: None,
+            idempotent: None,
+            open_world: None,
+        }
+    }
+
+    /// Hints whether the tool changes nothing.
+    #[must_use]
+    pub const fn read_only(mut self, value: bool) -> Self {
+        self.read_only = Some(value);
+        self
+    }
+
+    /// Hints whether the tool may destroy something.
+    #[must_use]
+    pub const fn destructive(mut self, value: bool) -> Self {
+        self.destructive = Some(value);
+        self
+    }
+
+    /// Hints whether repeating a call has no further effect.
+    #[must_use]
+    pub const fn idempotent(mut self, value: bool) -> Self {
+        self.idempotent = Some(value);
+        self
+    }
+
+    /// Hints whether the tool deals with the world outside.
+    #[must_use]
+    pub const fn open_world(mut self, value: bool) -> Self {
+        self.open_world = Some(value);
+        self
+    }
+}
+
+impl Descriptor {
+    /// How long a task that was asked to stop may take, unless said otherwise.
+    pub const DEFAULT_CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+    /// A tool of this name, declared where this is called, without options.
+    #[track_caller]
+    pub const fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            title: None,
+            description: "",
+            timeout: None,
+            max_wait: None,
+            retention: None,
+            concurrency: None,
+            queue: None,
+            inline: None,
+            cancel_grace: Self::DEFAULT_CANCEL_GRACE,
+            names: Names::new(),
+            annotations: Annotations::new(),
+            source: Location::caller(),
+        }
+    }
+
+    /// Sets [`title`](Self::title).
+    #[must_use]
+    pub const fn title(mut self, title: &'static str) -> Self {
+        self.title = Some(title);
+        self
+    }
+
+    /// Sets [`description`](Self::description).
+    #[must_use]
+    pub const fn description(mut self, description: &'static str) -> Self {
+        self.description = description;
+        self
+    }
+
+    /// Sets [`timeout`](Self::timeout).
+    #[must_use]
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets [`max_wait`](Self::max_wait).
+    #[must_use]
+    pub const fn max_wait(mut self, max_wait: Duration) -> Self {
+        self.max_wait = Some(max_wait);
+        self
+    }
+
+    /// Sets [`retention`](Self::retention).
+    #[must_use]
+    pub const fn retention(mut self, retention: Duration) -> Self {
+        self.retention = Some(retention);
+        self
+    }
+
+    /// Sets [`concurrency`](Self::concurrency).
+    #[must_use]
+    pub const fn concurrency(mut self, concurrency: usize) -> Self {
+        self.concurrency = Some(concurrency);
+        self
+    }
+
+    /// Sets [`queue`](Self::queue).
+    #[must_use]
+    pub const fn queue(mut self, queue: usize) -> Self {
+        self.queue = Some(queue);
+        self
+    }
+
+    /// Sets [`inline`](Self::inline).
+    #[must_use]
+    pub const fn inline(mut self, inline: Duration) -> Self {
+        self.inline = Some(inline);
+        self
+    }
+
+    /// Sets [`cancel_grace`](Self::cancel_grace).
+    #[must_use]
+    pub const fn cancel_grace(mut self, cancel_grace: Duration) -> Self {
+        self.cancel_grace = cancel_grace;
+        self
+    }
+
+    /// Sets [`names`](Self::names).
+    #[must_use]
+    pub const fn names(mut self, names: Names) -> Self {
+        self.names = names;
+        self
+    }
+
+    /// Sets [`annotations`](Self::annotations).
+    #[must_use]
+    pub const fn annotations(mut self, annotations: Annotations) -> Self {
+        self.annotations = annotations;
+        self
+    }
+
+    /// The name of the tool that starts a task.
+    pub fn initiate_name(&self) -> String {
+        self.family_name(self.names.initiate, "initiate")
+    }
+
+    /// The name of the tool that reads a task.
+    pub fn status_name(&self) -> String {
+        self.family_name(self.names.status, "status")
+    }
+
+    /// The name of the tool that cancels a task.
+    pub fn cancel_name(&self) -> String {
+        self.family_name(self.names.cancel, "cancel")
+    }
+
+    fn family_name(&self, given: Option<&str>, verb: &str) -> String {
+        given.map_or_else(|| format!("{}_{verb}", self.name), str::to_owned)
+    }
+}

@@ -1,0 +1,204 @@
+//! What a tool's author returns when a task fails.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+
+use serde_json::Value;
+
+/// Any error, as the runtime carries it from the tool's function to the record.
+pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
+
+/// An error that says more than its message: a stable code, whether trying
+/// again may help, and details for a program to read.
+///
+/// Any error type will do as the `E` of a tool; its message becomes the
+/// message of the failed task, under the code `tool_error`. Return a
+/// `ToolError` (directly, or through `anyhow`, `eyre` or as the source of an
+/// error of your own) to set the rest.
+///
+/// ```
+/// use async_tool_runtime::ToolError;
+///
+/// let error = ToolError::new("the registry refused the image")
+///     .code("push_refused")
+///     .retryable(true)
+///     .details(serde_json::json!({ "image": "web:42" }));
+/// assert_eq!(error.to_string(), "the registry refused the image");
+/// ```
+pub struct ToolError {
+    facts: Facts,
+}
+
+/// What a [`ToolError`] knows, as an error of its own.
+///
+/// `anyhow` and its like wrap an error in a private type when they turn it
+/// into a `Box<dyn Error>`, so the outermost type can no longer be found by
+/// downcasting; the types of its sources can. That is why these facts are the
+/// *source* of the error that authors see.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) code: Cow<'static, str>,
+    pub(crate) message: String,
+    pub(crate) retryable: bool,
+    pub(crate) details: Option<Value>,
+}
+
+/// The code of a failed task whose author chose none.
+pub(crate) const DEFAULT_CODE: &str = "tool_error";
+
+impl ToolError {
+    /// An error with this message, the code `tool_error`, not retryable.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            facts: Facts {
+                code: Cow::Borrowed(DEFAULT_CODE),
+                message: message.into(),
+                retryable: false,
+                details: None,
+            },
+        }
+    }
+
+    /// Sets the code that clients can rely on, such as `quota_exceeded`.
+    #[must_use]
+    pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+        self.facts.code = code.into();
+        self
+    }
+
+    /// Says whether the same call may succeed later.
+    #[must_use]
+    pub fn retryable(mut self, retryable: bool) -> Self {
+        self.facts.retryable = retryable;
+        self
+    }
+
+    /// Adds details for a program to read. They reach the client as they are.
+    #[must_use]
+    pub fn details(mut self, details: Value) -> Self {
+        self.facts.details = Some(details);
+        self
+    }
+}
+
+impl fmt::Display for ToolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.facts.fmt(f)
+    }
+}
+
+impl fmt::Debug for ToolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.facts.fmt_as("ToolError", f)
+    }
+}
+
+impl Error for ToolError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.facts)
+    }
+}
+
+impl fmt::Display for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Facts {
+    fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("code", &self.code)
+            .field("message", &self.message)
+            .field("retryable", &self.retryable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Error for Facts {}
+
+/// Reads an author's error: the message of the whole chain, and the facts of
+/// the first [`ToolError`] in it.
+pub(crate) fn facts_of(error: &(dyn Error + 'static)) -> Facts {
+    let mut message = String::new();
+    let mut link = Some(error);
+    while let Some(current) = link {
+        if let Some(facts) = current.downcast_ref::<Facts>() {
+            return Facts {
+                message: if message.is_empty() {
+                    facts.message.clone()
+                } else {
+                    message
+                },
+                ..facts.clone()
+            };
+        }
+        let text = current.to_string();
+        // Many error types repeat their source in their own message.
+        if !message.ends_with(&text) {
+            if !message.is_empty() {
+                message.push_str(": ");
+            }
+            message.push_str(&text);
+        }
+        link = current.source();
+    }
+    Facts {
+        code: Cow::Borrowed(DEFAULT_CODE),
+        message,
+        retryable: false,
+        details: None,
+    }
+}
+
+/// The task was asked to stop; what
+/// [`TaskContext::check_cancelled`](crate::TaskContext::check_cancelled)
+/// returns so that `?` can end the function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the task was asked to stop")]
+#[non_exhaustive]
+pub struct Cancelled;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> ToolError {
+        ToolError::new("no quota left")
+            .code("quota")
+            .retryable(true)
+            .details(serde_json::json!({"limit": 3}))
+    }
+
+    #[test]
+    fn a_tool_error_keeps_its_facts_plain_and_wrapped() {
+        let plain: BoxError = sample().into();
+        let anyhow: BoxError = anyhow::Error::from(sample()).into();
+        let context: BoxError = anyhow::Error::from(sample()).context("deploying").into();
+        let eyre: BoxError = eyre::Report::from(sample()).into();
+
+        for (error, message) in [
+            (plain, "no quota left"),
+            (anyhow, "no quota left"),
+            (context, "deploying: no quota left"),
+            (eyre, "no quota left"),
+        ] {
+            let facts = facts_of(error.as_ref());
+            assert_eq!(facts.code, "quota");
+            assert_eq!(facts.message, message);
+            assert!(facts.retryable);
+            assert_eq!(facts.details, Some(serde_json::json!({"limit": 3})));
+        }
+    }
+
+    #[test]
+    fn any_other_error_gives_the_messages_of_its_chain() {
+        let error: BoxError = anyhow::anyhow!("disk full").context("writing").into();
+        let facts = facts_of(error.as_ref());
+        assert_eq!(facts.code, DEFAULT_CODE);
+        assert_eq!(facts.message, "writing: disk full");
+        let text: BoxError = String::from("just text").into();
+        assert_eq!(facts_of(text.as_ref()).message, "just text");
+    }
+}

@@ -1,0 +1,376 @@
+//! How a running task says how far it is.
+//!
+//! A tool calls [`Progress`] as often as it likes: the numbers are atomics,
+//! and nothing is written anywhere until somebody looks. Names and messages
+//! take a lock, once per step or message.
+//!
+//! Progress never goes backwards within an attempt (invariant 8): counts and
+//! the overall fraction are high-water marks, and steps only go forward.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+/// Longest message that is kept, in characters; the rest is cut.
+pub(crate) const MAX_MESSAGE: usize = 500;
+/// Longest step name that is kept, in characters.
+const MAX_STEP_NAME: usize = 100;
+/// Most steps that are kept.
+const MAX_STEPS: usize = 200;
+/// Marks a total or fraction that nobody has set.
+const UNSET: u64 = u64::MAX;
+
+/// Reports the progress of one attempt. Cloning gives another handle to the
+/// same progress.
+///
+/// ```
+/// # let task = async_tool_runtime::TaskContext::detached("render");
+/// let progress = task.progress();
+/// let steps = progress.steps(["load", "render"]);
+/// steps.start("render");
+/// progress.total(240);
+/// for frame in 0..240 {
+///     // … render it …
+///     progress.inc(1);
+/// }
+/// assert_eq!(progress.state().fraction, Some(1.0));
+/// ```
+#[derive(Clone)]
+pub struct Progress {
+    cell: Arc<Cell>,
+}
+
+struct Cell {
+    current: AtomicU64,
+    total: AtomicU64,
+    /// Bits of the fraction of the present step, where the author gave one.
+    given: AtomicU64,
+    /// Bits of the highest overall fraction that anybody has seen.
+    highest: AtomicU64,
+    /// Something changed since the last [`Progress::take_dirty`].
+    dirty: AtomicBool,
+    text: Mutex<Text>,
+    on_step: Box<dyn Fn() + Send + Sync>,
+}
+
+#[derive(Default)]
+struct Text {
+    message: Option<String>,
+    steps: Vec<String>,
+    /// Index of the present step.
+    step: Option<usize>,
+    /// How often the step changed.
+    step_changes: u64,
+}
+
+/// Progress at one moment.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ProgressState {
+    /// How much of the whole is done, 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fraction: Option<f64>,
+    /// Units done in the present step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current: Option<u64>,
+    /// Units in the present step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
+    /// Name of the present step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+    /// Number of the present step; 1 is the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_number: Option<usize>,
+    /// How many steps there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step_count: Option<usize>,
+    /// What is happening, for people to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// How often the step changed.
+    #[serde(default)]
+    pub(crate) step_changes: u64,
+}
+
+impl Progress {
+    /// Progress that calls `on_step` after each change of the step.
+    pub(crate) fn new(on_step: impl Fn() + Send + Sync + 'static) -> Self {
+        Self {
+            cell: Arc::new(Cell {
+                current: AtomicU64::new(0),
+                total: AtomicU64::new(UNSET),
+                given: AtomicU64::new(UNSET),
+                highest: AtomicU64::new(0),
+                dirty: AtomicBool::new(false),
+                text: Mutex::default(),
+                on_step: Box::new(on_step),
+            }),
+        }
+    }
+
+    /// Declares the named steps, in order, replacing what was declared
+    /// before. The first one starts with [`Steps::start`] or [`Steps::next`].
+    ///
+    /// At most 200 steps are kept, and 100 characters of each name.
+    pub fn steps<I>(&self, names: I) -> Steps
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        let mut text = self.text();
+        text.steps = names
+            .into_iter()
+            .take(MAX_STEPS)
+            .map(|name| shortened(name.into(), MAX_STEP_NAME))
+            .collect();
+        text.step = None;
+        drop(text);
+        self.touch();
+        Steps {
+            progress: self.clone(),
+        }
+    }
+
+    /// Sets how many units the present step has.
+    pub fn total(&self, total: u64) {
+        self.cell
+            .total
+            .store(total.min(UNSET - 1), Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Sets how many units of the present step are done. A number below an
+    /// earlier one changes nothing.
+    pub fn set(&self, current: u64) {
+        self.cell.current.fetch_max(current, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Adds to the units done in the present step.
+    pub fn inc(&self, units: u64) {
+        self.cell.current.fetch_add(units, Ordering::Relaxed);
+        self.touch();
+    }
+
+    /// Sets how much of the present step is done, 0 to 1, for work that has
+    /// no units. Values outside are clamped; NaN changes nothing.
+    pub fn fraction(&self, fraction: f64) {
+        if fraction.is_nan() {
+            return;
+        }
+        let bits = fraction.clamp(0.0, 1.0).to_bits();
+        // Non-negative floats are ordered as their bits are.
+        let _ = self
+            .cell
+            .given
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |old| {
+                (old == UNSET || old < bits).then_some(bits)
+            });
+        self.touch();
+    }
+
+    /// Says what is happening, for people to read. At most 500 characters are
+    /// kept.
+    pub fn message(&self, message: impl Into<String>) {
+        self.text().message = Some(shortened(message.into(), MAX_MESSAGE));
+        self.touch();
+    }
+
+    /// Progress at this moment.
+    pub fn state(&self) -> ProgressState {
+        let text = self.text();
+        let total = set(&self.cell.total);
+        let current = self.cell.current.load(Ordering::Relaxed);
+        let counted = total.is_some() || current > 0;
+        ProgressState {
+            fraction: self.overall(&text, current, total),
+            current: counted.then_some(current),
+            total,
+            step: text.step.and_then(|step| text.steps.get(step)).cloned(),
+            step_number: text.step.map(|step| step + 1),
+            step_count: (!text.steps.is_empty()).then_some(text.steps.len()),
+            message: text.message.clone(),
+            step_changes: text.step_changes,
+        }
+    }
+
+    /// Whether something changed since this was last asked.
+    pub(crate) fn take_dirty(&self) -> bool {
+        self.cell.dirty.swap(false, Ordering::Relaxed)
+    }
+
+    fn overall(&self, text: &Text, current: u64, total: Option<u64>) -> Option<f64> {
+        let given = set(&self.cell.given).map(f64::from_bits);
+        #[expect(clippy::cast_precision_loss, reason = "a fraction for display")]
+        let within = given.or_else(|| match total {
+            Some(0) => Some(1.0),
+            Some(total) => Some((current as f64 / total as f64).min(1.0)),
+            None => None,
+        });
+        #[expect(clippy::cast_precision_loss, reason = "at most 200 steps")]
+        let now = match (text.step, text.steps.len()) {
+            (Some(step), count) if count > 0 => {
+                Some((step as f64 + within.unwrap_or(0.0)) / count as f64)
+            }
+            _ => within,
+        }?;
+        let highest = self
+            .cell
+            .highest
+            .fetch_max(now.to_bits(), Ordering::Relaxed)
+            .max(now.to_bits());
+        Some(f64::from_bits(highest))
+    }
+
+    fn enter(&self, find: impl FnOnce(&Text) -> Option<usize>) {
+        let mut text = self.text();
+        let Some(step) = find(&text) else { return };
+        if text.step.is_some_and(|present| step <= present) {
+            return;
+        }
+        text.step = Some(step);
+        text.step_changes += 1;
+        self.cell.current.store(0, Ordering::Relaxed);
+        self.cell.total.store(UNSET, Ordering::Relaxed);
+        self.cell.given.store(UNSET, Ordering::Relaxed);
+        drop(text);
+        self.touch();
+        (self.cell.on_step)();
+    }
+
+    fn touch(&self) {
+        // A load first keeps the cache line shared while a hot loop runs.
+        if !self.cell.dirty.load(Ordering::Relaxed) {
+            self.cell.dirty.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn text(&self) -> MutexGuard<'_, Text> {
+        // The data stays valid at every point, so a panic elsewhere is no reason to stop.
+        self.cell
+            .text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Progress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state().fmt(f)
+    }
+}
+
+/// The named steps of a task; see [`Progress::steps`].
+#[derive(Debug, Clone)]
+pub struct Steps {
+    progress: Progress,
+}
+
+impl Steps {
+    /// Enters the step of this name; counts and fraction start anew. A name
+    /// that was not declared becomes one more step at the end; one that has
+    /// passed already changes nothing.
+    pub fn start(&self, name: &str) {
+        let name = shortened(name.to_owned(), MAX_STEP_NAME);
+        let known = self.progress.text().steps.contains(&name);
+        if !known {
+            let mut text = self.progress.text();
+            if text.steps.len() >= MAX_STEPS {
+                return;
+            }
+            text.steps.push(name.clone());
+        }
+        self.progress
+            .enter(|text| text.steps.iter().position(|step| *step == name));
+    }
+
+    /// Enters the step after the present one; after the last, nothing
+    /// changes.
+    pub fn next(&self) {
+        self.progress.enter(|text| {
+            let next = text.step.map_or(0, |step| step + 1);
+            (next < text.steps.len()).then_some(next)
+        });
+    }
+}
+
+fn set(atomic: &AtomicU64) -> Option<u64> {
+    Some(atomic.load(Ordering::Relaxed)).filter(|value| *value != UNSET)
+}
+
+/// At most `limit` characters of `text`, an ellipsis in place of the rest.
+pub(crate) fn shortened(mut text: String, limit: usize) -> String {
+    if text.len() > limit
+        && let Some((cut, _)) = text.char_indices().nth(limit)
+    {
+        let last = text[..cut].char_indices().next_back();
+        text.truncate(last.map_or(0, |(index, _)| index));
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_and_counts_make_one_fraction() {
+        let progress = Progress::new(|| {});
+        let steps = progress.steps(["check", "compile"]);
+        assert_eq!(progress.state().step_count, Some(2));
+        steps.next();
+        progress.total(4);
+        progress.set(2);
+        let state = progress.state();
+        assert_eq!(state.fraction, Some(0.25));
+        assert_eq!((state.current, state.total), (Some(2), Some(4)));
+        steps.start("compile");
+        let state = progress.state();
+        assert_eq!((state.step_number, state.fraction), (Some(2), Some(0.5)));
+        assert_eq!((state.current, state.total), (None, None));
+    }
+
+    #[test]
+    fn invariant_8_progress_never_goes_backwards() {
+        let progress = Progress::new(|| {});
+        progress.total(10);
+        progress.set(5);
+        assert_eq!(progress.state().fraction, Some(0.5));
+        progress.set(3);
+        progress.total(100);
+        assert_eq!(progress.state().fraction, Some(0.5));
+        assert_eq!(progress.state().current, Some(5));
+        let steps = progress.steps(["a", "b"]);
+        steps.start("b");
+        steps.start("a");
+        assert_eq!(progress.state().step.as_deref(), Some("b"));
+    }
+
+    #[test]
+    fn odd_numbers_do_no_harm() {
+        let progress = Progress::new(|| {});
+        progress.fraction(f64::NAN);
+        assert_eq!(progress.state().fraction, None);
+        progress.fraction(7.0);
+        assert_eq!(progress.state().fraction, Some(1.0));
+        progress.total(0);
+        progress.total(u64::MAX);
+        assert_eq!(progress.state().fraction, Some(1.0));
+    }
+
+    #[test]
+    fn long_text_is_cut_at_a_character() {
+        assert_eq!(shortened("äöü".into(), 3), "äöü");
+        assert_eq!(shortened("äöüß".into(), 3), "äö…");
+        let progress = Progress::new(|| {});
+        progress.message("x".repeat(10_000));
+        assert_eq!(
+            progress.state().message.map(|text| text.chars().count()),
+            Some(MAX_MESSAGE)
+        );
+    }
+}
