@@ -4,14 +4,22 @@
 //! Applications name the `async-tool` crate, which re-exports all of this.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod builder;
+mod catalog;
 mod context;
 mod descriptor;
+mod engine;
 mod error;
 mod progress;
+mod refusal;
 mod registry;
 mod schema;
+mod server;
 mod state;
+pub mod store;
 mod task;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod tool;
 
 #[doc(hidden)]
@@ -19,11 +27,14 @@ mod tool;
 #[allow(missing_docs, reason = "not public API")]
 pub mod __private;
 
+pub use builder::{AsyncToolsBuilder, BuildError};
 pub use context::TaskContext;
 pub use descriptor::{Annotations, Descriptor, Names};
 pub use error::{BoxError, Cancelled, ToolError};
 pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;
+pub use server::{AsyncTools, Request, ServeError};
 pub use state::Borrow;
+pub use store::MemoryStore;
 pub use task::{InvalidTaskId, Principal, TaskId};
 pub use tool::{AsyncTool, Call};

@@ -1,8 +1,12 @@
 //! JSON schemas of a tool's arguments and result (JSON Schema 2020-12).
 
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ValidationError, Validator};
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value};
+
+use crate::refusal::Problem;
 
 /// The schemas that a tool's types generate.
 #[derive(Debug, Clone)]
@@ -38,5 +42,98 @@ fn object(schema: Value) -> Map<String, Value> {
     match schema {
         Value::Object(map) => map,
         _ => Map::new(),
+    }
+}
+
+/// Most problems that one refusal reports.
+const MAX_PROBLEMS: usize = 8;
+
+/// A schema, compiled once, that says what is wrong with a value.
+pub(crate) struct Checker {
+    validator: Validator,
+    schema: Value,
+}
+
+impl Checker {
+    /// Compiles a schema.
+    pub(crate) fn new(schema: Value) -> Result<Self, String> {
+        let validator = jsonschema::draft202012::options()
+            .build(&schema)
+            .map_err(|error| error.to_string())?;
+        Ok(Self { validator, schema })
+    }
+
+    /// Whether a value conforms; what is wrong with it, if not. The messages
+    /// never quote the value: it may be secret, or long.
+    pub(crate) fn check(&self, value: &Value) -> Result<(), Vec<Problem>> {
+        if self.validator.is_valid(value) {
+            return Ok(());
+        }
+        Err(self
+            .validator
+            .iter_errors(value)
+            .take(MAX_PROBLEMS)
+            .map(|error| self.problem(&error))
+            .collect())
+    }
+
+    fn problem(&self, error: &ValidationError<'_>) -> Problem {
+        let path = error.instance_path().as_str().to_owned();
+        let (path, message) = match error.kind() {
+            ValidationErrorKind::AdditionalProperties { unexpected }
+            | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
+                let known = self.known_properties(error.schema_path().as_str());
+                let texts: Vec<String> = unexpected
+                    .iter()
+                    .take(MAX_PROBLEMS)
+                    .map(|name| unknown_property(name, &known))
+                    .collect();
+                (path, texts.join("; "))
+            }
+            ValidationErrorKind::Required { property } => {
+                let name = property.as_str().unwrap_or_default();
+                (path, format!("the property `{name}` is required"))
+            }
+            ValidationErrorKind::Enum { options } => (path, format!("must be one of {options}")),
+            ValidationErrorKind::Pattern { pattern } => {
+                (path, format!("must match the pattern {pattern}"))
+            }
+            _ => (path, error.masked_with("the value").to_string()),
+        };
+        Problem { path, message }
+    }
+
+    /// The properties beside the `additionalProperties` at this place of the
+    /// schema.
+    fn known_properties(&self, keyword: &str) -> Vec<&str> {
+        let parent = keyword.rsplit_once('/').map_or("", |(parent, _)| parent);
+        self.schema
+            .pointer(parent)
+            .and_then(|schema| schema.get("properties"))
+            .and_then(Value::as_object)
+            .map(|properties| properties.keys().map(String::as_str).collect())
+            .unwrap_or_default()
+    }
+}
+
+fn unknown_property(name: &str, known: &[&str]) -> String {
+    const SIMILAR: f64 = 0.7;
+    let shown = crate::progress::shortened(name.to_owned(), 60);
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(name, known), *known))
+        .filter(|(similarity, _)| *similarity >= SIMILAR)
+        .max_by(|left, right| left.0.total_cmp(&right.0));
+    match nearest {
+        Some((_, nearest)) => format!("unknown property `{shown}`; did you mean `{nearest}`?"),
+        None if known.is_empty() => format!("unknown property `{shown}`; none is allowed here"),
+        None => format!(
+            "unknown property `{shown}`; known are {}",
+            known
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     }
 }

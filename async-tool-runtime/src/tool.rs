@@ -100,6 +100,10 @@ impl<'a> Call<'a> {
     ///
     /// When nobody provided a `T`. A tool that lists its
     /// [`borrows`](AsyncTool::borrows) is refused by `build()` instead.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "std's Borrow is about equivalence; this is the word of the design"
+    )]
     pub fn borrow<T: Send + Sync + 'static>(self) -> &'a T {
         let own: [&'a (dyn std::any::Any + Send + Sync); 3] = [
             self.context,
@@ -154,8 +158,12 @@ pub(crate) enum RunError {
 /// Why a result could not be kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum EncodeError {
-    TooLarge { limit: usize },
+    TooLarge {
+        limit: usize,
+    },
     NotJson(String),
+    /// Does not conform to the tool's own schema.
+    Mismatch(String),
 }
 
 pub(crate) type SharedTool = Arc<dyn ErasedTool>;

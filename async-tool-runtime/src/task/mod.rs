@@ -1,8 +1,16 @@
 //! The task: its identity, its record, and the state machine.
 //!
-//! Nothing in here does I/O, spawns, or asks for the time (invariant 9).
+//! Nothing in here does I/O, spawns, or asks for the time (invariant 9); the
+//! transitions are in [`transition`], and every store carries them out.
 
+mod fingerprint;
 mod id;
+mod record;
+mod status;
+mod transition;
 
-pub(crate) use id::{Epoch, SessionId};
-pub use id::{InvalidTaskId, Principal, TaskId};
+pub use fingerprint::Fingerprint;
+pub use id::{Epoch, InvalidTaskId, Principal, SessionId, TaskId};
+pub use record::{End, NewTask, Outcome, TaskFailure, TaskKey, TaskRecord, Timestamp};
+pub use status::Status;
+pub use transition::{CancelAck, Refused};

@@ -1,0 +1,423 @@
+//! Configuring a server.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::catalog::{Catalog, Entry};
+use crate::engine::{Clock, Config, Engine};
+use crate::registry::Registry;
+use crate::schema::Checker;
+use crate::server::{
+    AsyncTools, Families, PrincipalRule, RESERVED, Request, ServerIdentity, ToolServer,
+};
+use crate::state::StateMap;
+use crate::store::{MemoryStore, OpenStore};
+use crate::task::Principal;
+use crate::tool::{AsyncTool, SharedTool};
+
+/// Configures an [`AsyncTools`] server; see [`AsyncTools::builder`].
+///
+/// Everything has a default: without any call, `build()` finds every
+/// `#[async_tool]` of the program and keeps its tasks in memory.
+#[must_use]
+pub struct AsyncToolsBuilder {
+    registry: Option<Registry>,
+    more_tools: Registry,
+    state: StateMap,
+    twice: Vec<&'static str>,
+    store: Option<Box<dyn OpenStore>>,
+    namespace: String,
+    config: Config,
+    clock: Option<Clock>,
+    principal: PrincipalRule,
+    identity: ServerIdentity,
+}
+
+impl Default for AsyncToolsBuilder {
+    fn default() -> Self {
+        Self {
+            registry: None,
+            more_tools: Registry::new(),
+            state: StateMap::default(),
+            twice: Vec::new(),
+            store: None,
+            namespace: "default".to_owned(),
+            config: Config::default(),
+            clock: None,
+            principal: PrincipalRule::default(),
+            identity: ServerIdentity::default(),
+        }
+    }
+}
+
+impl AsyncToolsBuilder {
+    /// Adds a tool by hand, beside those of the registry.
+    pub fn tool(mut self, tool: impl AsyncTool) -> Self {
+        self.more_tools.add(Arc::new(tool));
+        self
+    }
+
+    /// Publishes the tools of this registry instead of every `#[async_tool]`
+    /// of the program.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
+    /// Provides a value that tools borrow as `&T`. There is one of each type.
+    pub fn state<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        if !self.state.insert(value) {
+            self.twice.push(std::any::type_name::<T>());
+        }
+        self
+    }
+
+    /// Sets where tasks are kept; in memory unless said otherwise.
+    pub fn store(mut self, store: impl OpenStore) -> Self {
+        self.store = Some(Box::new(store));
+        self
+    }
+
+    /// Sets the part of the store that this server shares with equivalent
+    /// ones; `default` unless said otherwise.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
+    }
+
+    /// Sets how many tasks run at once; 50 unless said otherwise. With 0 the
+    /// server accepts tasks and executes none.
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.config.slots = slots;
+        self
+    }
+
+    /// Sets how many tasks may wait; 1000 unless said otherwise. Further calls
+    /// are refused as `overloaded`.
+    pub fn queue(mut self, queue: usize) -> Self {
+        self.config.queue = queue;
+        self
+    }
+
+    /// Sets the deadline of tasks for which neither the caller nor the tool
+    /// sets one; 24 hours unless said otherwise.
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.config.max_age = max_age;
+        self
+    }
+
+    /// Sets how long ended tasks stay readable; 24 hours unless said
+    /// otherwise.
+    pub fn retention(mut self, retention: Duration) -> Self {
+        self.config.retention = retention;
+        self
+    }
+
+    /// Sets how long a status call waits at most; 50 seconds unless said
+    /// otherwise, since many clients give up on a call after 60.
+    pub fn max_wait_per_call(mut self, cap: Duration) -> Self {
+        self.config.wait_cap = cap;
+        self
+    }
+
+    /// Sets how long running tasks may go on at shutdown; 20 seconds unless
+    /// said otherwise.
+    pub fn drain(mut self, drain: Duration) -> Self {
+        self.config.drain = drain;
+        self
+    }
+
+    /// Sets for how long a worker that does not report is taken for alive; 15
+    /// seconds unless said otherwise. It reports three times in each.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
+    /// Sets how large the arguments of a call may be, in bytes of JSON; 1 MiB
+    /// unless said otherwise.
+    pub fn max_argument_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_arguments = bytes;
+        self
+    }
+
+    /// Sets how large a result may be, in bytes of JSON; 4 MiB unless said
+    /// otherwise.
+    pub fn max_result_bytes(mut self, bytes: usize) -> Self {
+        self.config.max_result = bytes;
+        self
+    }
+
+    /// Sets how many calls may wait at the same time; 10 000 unless said
+    /// otherwise. Further ones are answered at once.
+    pub fn max_waiting_calls(mut self, calls: usize) -> Self {
+        self.config.max_waiters = calls;
+        self
+    }
+
+    /// Says how to find on whose behalf a request is made, for instance from
+    /// the HTTP request's verified token. A task belongs to the principal that
+    /// initiated it; for everybody else it does not exist.
+    ///
+    /// ```
+    /// # use async_tool_runtime::{AsyncTools, Principal};
+    /// AsyncTools::builder().principal(|request| {
+    ///     // Put there by the authentication middleware.
+    ///     request.http()?.extensions.get::<Principal>().cloned()
+    /// });
+    /// ```
+    pub fn principal(
+        mut self,
+        find: impl Fn(Request<'_>) -> Option<Principal> + Send + Sync + 'static,
+    ) -> Self {
+        self.principal.find = Some(Arc::new(find));
+        self
+    }
+
+    /// Refuses requests for which no principal is found.
+    pub fn require_principal(mut self) -> Self {
+        self.principal.required = true;
+        self
+    }
+
+    /// Sets the name and version that the server tells its clients.
+    pub fn server_info(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
+        self.identity.info = Some((name.into(), version.into()));
+        self
+    }
+
+    /// Sets the instructions that the server gives to models.
+    pub fn instructions(mut self, instructions: impl Into<String>) -> Self {
+        self.identity.instructions = Some(instructions.into());
+        self
+    }
+
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
+    /// Starts the server: from here on it executes what is queued in its
+    /// store. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`BuildError`] lists everything that is wrong at once: no tools, two
+    /// tools of one name, state that a tool borrows and nobody provided,
+    /// schemas that cannot be published, a store that cannot be opened.
+    pub async fn build(self) -> Result<AsyncTools, BuildError> {
+        let mut problems = Vec::new();
+        let mut registry = self.registry.unwrap_or_else(default_registry);
+        for tool in self.more_tools.tools() {
+            registry.add(Arc::clone(tool));
+        }
+        problems.extend(registry.duplicates().iter().map(ToString::to_string));
+        problems.extend(self.more_tools.duplicates().iter().map(ToString::to_string));
+        if registry.names().next().is_none() {
+            problems.push(NO_TOOLS.to_owned());
+        }
+        problems.extend(self.twice.iter().map(|name| {
+            format!(
+                "`.state(...)` was given two values of type `{name}`; wrap one in a type of its own"
+            )
+        }));
+        if self.config.lease < Duration::from_secs(1) {
+            problems
+                .push("a lease of less than a second cannot be kept; raise `.lease(...)`".into());
+        }
+
+        let mut catalog = Catalog::default();
+        let mut missing = Vec::new();
+        for tool in registry.tools() {
+            for borrow in tool.borrows() {
+                if !self.state.provides(borrow) {
+                    missing.push((tool.descriptor().name, borrow.type_name()));
+                }
+            }
+            match entry(tool) {
+                Ok(entry) => catalog.insert(entry),
+                Err(found) => problems.extend(found),
+            }
+        }
+        problems.extend(missing.iter().map(|(tool, name)| {
+            format!(
+                "the tool `{tool}` borrows `&{name}`, which nobody provided; \
+                 add `.state(value)` with a value of that type"
+            )
+        }));
+        let families = match Families::of(&catalog, &self.config) {
+            Ok(families) => families,
+            Err(found) => {
+                problems.extend(found);
+                Families::default()
+            }
+        };
+        if !problems.is_empty() {
+            return Err(BuildError {
+                problems,
+                source: None,
+            });
+        }
+
+        let clock = self.clock.unwrap_or_else(Clock::system);
+        let store = self
+            .store
+            .unwrap_or_else(|| Box::new(MemoryStore::with_clock(clock.clone())))
+            .open(&self.namespace)
+            .await
+            .map_err(|error| BuildError {
+                problems: vec![format!("the store cannot be opened: {error}")],
+                source: Some(error),
+            })?;
+        let engine = Engine::start(self.config, catalog, self.state, store, clock);
+        let server = ToolServer {
+            engine,
+            families,
+            principal: self.principal,
+        };
+        Ok(AsyncTools::new(server, self.identity))
+    }
+}
+
+const NO_TOOLS: &str = "there are no tools. Is there a function with `#[async_tool]` in the \
+    program? A dependency crate that is never named is not linked, and its tools are not found: \
+    write `use its_name as _;`. Or add tools by hand with `.tool(...)`";
+
+#[cfg(feature = "inventory")]
+fn default_registry() -> Registry {
+    Registry::from_inventory()
+}
+
+#[cfg(not(feature = "inventory"))]
+fn default_registry() -> Registry {
+    Registry::new()
+}
+
+/// What is computed of a tool once, or everything that is wrong with it.
+fn entry(tool: &SharedTool) -> Result<Entry, Vec<String>> {
+    let descriptor = tool.descriptor();
+    let name = descriptor.name;
+    let mut problems = Vec::new();
+    for published in [
+        name.to_owned(),
+        descriptor.initiate_name(),
+        descriptor.status_name(),
+        descriptor.cancel_name(),
+    ] {
+        if !is_tool_name(&published) {
+            problems.push(format!(
+                "`{published}` (of the tool at {}) is no name for an MCP tool: \
+                 1 to 128 of A-Z a-z 0-9 _ . - are",
+                descriptor.source
+            ));
+        }
+    }
+    for (option, value) in [
+        ("timeout", descriptor.timeout),
+        ("max_wait", descriptor.max_wait),
+        ("retention", descriptor.retention),
+    ] {
+        if value.is_some_and(|value| value.is_zero()) {
+            problems.push(format!("the tool `{name}` has a `{option}` of zero"));
+        }
+    }
+    if descriptor.concurrency == Some(0) {
+        problems.push(format!("the tool `{name}` has a `concurrency` of zero"));
+    }
+
+    let schemas = tool.schemas();
+    if schemas.input.get("type").and_then(Value::as_str) != Some("object") {
+        problems.push(format!(
+            "the arguments of the tool `{name}` must be a struct with named fields"
+        ));
+    }
+    for combinator in ["oneOf", "anyOf", "allOf"] {
+        if schemas.input.contains_key(combinator) {
+            problems.push(format!(
+                "the argument schema of the tool `{name}` has `{combinator}` at its top, \
+                 for which some model providers refuse the whole tool list; \
+                 put the alternatives into a property"
+            ));
+        }
+    }
+    let properties = schemas.input.get("properties").and_then(Value::as_object);
+    for reserved in RESERVED {
+        if properties.is_some_and(|properties| properties.contains_key(reserved)) {
+            problems.push(format!(
+                "the tool `{name}` has an argument named `{reserved}`, which the framework takes \
+                 for itself; rename it"
+            ));
+        }
+    }
+    let mut output_schema = schemas.output.clone();
+    if let (Value::Object(schema), false) = (&mut output_schema, schemas.output_defs.is_empty()) {
+        schema.insert("$defs".into(), Value::Object(schemas.output_defs.clone()));
+    }
+    let output = match Checker::new(output_schema) {
+        Ok(output) => output,
+        Err(error) => {
+            problems.push(format!(
+                "the result schema of the tool `{name}` is not valid: {error}"
+            ));
+            return Err(problems);
+        }
+    };
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok(Entry {
+        name: name.into(),
+        descriptor,
+        tool: Arc::clone(tool),
+        schemas,
+        output,
+    })
+}
+
+/// What MCP recommends (specification 2026-07-28, server/tools).
+fn is_tool_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
+}
+
+impl fmt::Debug for AsyncToolsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncToolsBuilder")
+            .field("namespace", &self.namespace)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a server could not be built: everything that is wrong, at once.
+#[derive(Debug, thiserror::Error)]
+pub struct BuildError {
+    problems: Vec<String>,
+    #[source]
+    source: Option<crate::store::StoreError>,
+}
+
+impl BuildError {
+    /// One sentence for each thing that is wrong.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the server could not be built")?;
+        match self.problems.as_slice() {
+            [problem] => write!(f, ": {problem}"),
+            problems => problems
+                .iter()
+                .try_for_each(|problem| write!(f, "\n- {problem}")),
+        }
+    }
+}

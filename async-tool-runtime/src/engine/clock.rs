@@ -1,0 +1,49 @@
+//! The one place that asks for the time (invariant 9).
+
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use crate::task::Timestamp;
+
+/// The wall clock, real or following tokio's (paused) clock in tests.
+#[derive(Debug, Clone)]
+pub(crate) struct Clock(Source);
+
+#[derive(Debug, Clone)]
+enum Source {
+    System,
+    #[cfg_attr(
+        not(any(test, feature = "testing")),
+        expect(dead_code, reason = "constructed by tests only")
+    )]
+    Tokio {
+        started: Instant,
+        at: SystemTime,
+    },
+}
+
+impl Clock {
+    /// The system's wall clock.
+    pub(crate) fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A wall clock that moves as tokio's clock does, so that tests can pause
+    /// and advance it. Must be called inside a runtime.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn tokio() -> Self {
+        Self(Source::Tokio {
+            started: Instant::now(),
+            at: SystemTime::now(),
+        })
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        match &self.0 {
+            Source::System => SystemTime::now(),
+            Source::Tokio { started, at } => *at + started.elapsed(),
+        }
+        .into()
+    }
+}

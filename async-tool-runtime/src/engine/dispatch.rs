@@ -1,0 +1,61 @@
+//! Claims queued tasks whenever there is room for them.
+
+use std::sync::Arc;
+
+use super::Engine;
+
+impl Engine {
+    /// Claims and starts until the engine stops.
+    pub(super) async fn dispatch_forever(self: Arc<Self>) {
+        loop {
+            if self.worker.take_backlog() && !self.is_draining() {
+                self.dispatch().await;
+            }
+            tokio::select! {
+                () = self.worker.wake.notified() => {}
+                () = self.worker.slots.freed() => {}
+            }
+        }
+    }
+
+    async fn dispatch(self: &Arc<Self>) {
+        let mut reservation = self.worker.slots.reserve();
+        let (wants, limit) = (reservation.wants.clone(), reservation.left);
+        let every_tool = wants.len() == self.catalog.iter().count();
+        if limit == 0 {
+            self.worker.remember_backlog();
+            return;
+        }
+        let store = Arc::clone(&self.store);
+        let lease = self.worker.lease;
+        let claim = {
+            let wants = wants.clone();
+            Self::detached(async move { store.claim(lease, &wants, limit).await })
+        };
+        let claimed = match claim.await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                // The sweeper's next round tries again.
+                tracing::warn!(%error, "could not claim queued tasks");
+                return;
+            }
+        };
+        if !claimed.is_empty() {
+            self.worker.renewed();
+        }
+        let exhausted = wants.iter().any(|want| {
+            let of_tool = claimed.iter().filter(|record| record.tool == want.tool);
+            of_tool.count() >= want.room
+        });
+        if claimed.len() >= limit || !every_tool || exhausted {
+            // What could not be claimed now can be when a slot becomes free.
+            self.worker.remember_backlog();
+        }
+        for record in claimed {
+            match reservation.slot(&record.tool) {
+                Some(slot) if !self.is_draining() => self.execute(record, slot),
+                _ => self.give_back(record.id, record.epoch).await,
+            }
+        }
+    }
+}

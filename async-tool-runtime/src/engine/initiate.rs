@@ -1,0 +1,149 @@
+//! Accepting a call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::{Engine, Until, View, Wait};
+use crate::catalog::Entry;
+use crate::refusal::{Problem, Refusal};
+use crate::store::{Admission, Created, NewTask, Status, TaskId};
+use crate::task::{Fingerprint, Principal, TaskKey};
+
+/// A call of a tool, its arguments checked against the advertised schema and
+/// freed of what is for the framework.
+pub(crate) struct Initiate {
+    pub(crate) entry: Arc<Entry>,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) arguments: Map<String, Value>,
+    pub(crate) key: Option<String>,
+    pub(crate) max_wait: Option<Duration>,
+}
+
+/// An accepted call.
+#[derive(Debug)]
+pub(crate) struct Initiated {
+    pub(crate) view: View,
+    /// The task existed already; its key was given again.
+    pub(crate) replayed: bool,
+}
+
+impl Engine {
+    /// Creates a task, or finds the one of the same key, and waits for its end
+    /// as long as the tool's `inline` says.
+    ///
+    /// # Cancel safety
+    ///
+    /// A task that is being created when the future is dropped is created and
+    /// executed all the same; its caller finds it by its key.
+    pub(crate) async fn initiate(self: &Arc<Self>, call: Initiate) -> Result<Initiated, Refusal> {
+        let Initiate {
+            entry,
+            principal,
+            arguments,
+            key,
+            max_wait,
+        } = call;
+        // A key may name a task that exists, which is answered even now.
+        if self.is_draining() && key.is_none() {
+            return Err(Refusal::ShuttingDown);
+        }
+        entry.tool.check(&arguments).map_err(|error| {
+            Refusal::InvalidArguments(vec![Problem {
+                path: error.path,
+                message: error.message,
+            }])
+        })?;
+        let key = key.map(|key| TaskKey {
+            key: key.into(),
+            fingerprint: Fingerprint::of(&entry.name, &arguments),
+        });
+        let text = Value::Object(arguments).to_string();
+        if text.len() > self.config.max_arguments {
+            return Err(Refusal::ArgumentsTooLarge {
+                limit: self.config.max_arguments,
+            });
+        }
+        let new = NewTask {
+            id: TaskId::random(),
+            tool: Arc::clone(&entry.name),
+            principal,
+            arguments: text.into(),
+            key,
+            max_wait: max_wait
+                .or(entry.descriptor.max_wait)
+                .unwrap_or(self.config.max_age),
+            retention: entry.descriptor.retention.unwrap_or(self.config.retention),
+        };
+
+        let engine = Arc::clone(self);
+        let tool = Arc::clone(&entry.name);
+        let queue = entry.descriptor.queue;
+        let created = Self::detached(async move { engine.create(new, tool, queue).await }).await?;
+        let (record, replayed) = match created {
+            Created::New(record) => (record, false),
+            Created::Existing(record) => (record, true),
+            Created::Conflict(id) => return Err(Refusal::IdempotencyConflict(id)),
+            Created::Full(_) if self.is_draining() => return Err(Refusal::ShuttingDown),
+            Created::Full(limit) => {
+                return Err(Refusal::Overloaded {
+                    limit,
+                    retry_after: self.worker.slots.retry_after(&entry.name),
+                });
+            }
+        };
+
+        let id = record.id;
+        let now = self.clock.now();
+        let first = View::stored(record, now);
+        let view = match entry.descriptor.inline {
+            Some(duration) if !first.is_done() => {
+                let wait = Wait {
+                    duration,
+                    until: Until::Done,
+                    since: None,
+                };
+                self.wait(id, wait, None).await?.unwrap_or(first)
+            }
+            _ => first,
+        };
+        Ok(Initiated { view, replayed })
+    }
+
+    async fn create(
+        self: Arc<Self>,
+        new: NewTask,
+        tool: Arc<str>,
+        queue: Option<usize>,
+    ) -> Result<Created, crate::store::StoreError> {
+        let slot = self.worker.slots.take(&tool);
+        let limit = if self.is_draining() {
+            0
+        } else {
+            self.config.queue
+        };
+        let admission = Admission {
+            claim: slot
+                .as_ref()
+                .filter(|_| !self.is_draining())
+                .map(|_| self.worker.lease),
+            ..Admission::new(queue.unwrap_or(limit), limit)
+        };
+        let created = self.store.create(new, admission).await?;
+        if let Created::New(record) = &created {
+            match slot {
+                Some(slot) if record.status == Status::Working => {
+                    self.worker.renewed();
+                    self.execute(record.clone(), slot);
+                }
+                _ => {
+                    // Its deadline may be the next thing to happen.
+                    self.sweep.notify_one();
+                    self.worker.expect_backlog();
+                }
+            }
+        }
+        Ok(created)
+    }
+}

@@ -1,0 +1,171 @@
+//! What executes tasks, and what answers about them. Knows no MCP.
+
+mod admission;
+mod beat;
+mod clock;
+mod dispatch;
+mod initiate;
+mod query;
+mod stop;
+mod supervise;
+mod sweep;
+mod view;
+mod watch;
+mod worker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use clock::Clock;
+pub(crate) use initiate::Initiate;
+pub(crate) use query::{Asker, Reporter, Until, Wait};
+pub(crate) use view::View;
+
+use crate::catalog::Catalog;
+use crate::state::StateMap;
+use crate::store::{Store, StoreError};
+use stop::Cause;
+use watch::Hub;
+use worker::Worker;
+
+/// Limits and times of one server; see the builder for their meanings.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) slots: usize,
+    pub(crate) queue: usize,
+    pub(crate) max_age: Duration,
+    pub(crate) retention: Duration,
+    pub(crate) wait_cap: Duration,
+    pub(crate) drain: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) max_arguments: usize,
+    pub(crate) max_result: usize,
+    pub(crate) max_waiters: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Self {
+            slots: 50,
+            queue: 1000,
+            max_age: DAY,
+            retention: DAY,
+            wait_cap: Duration::from_secs(50),
+            drain: Duration::from_secs(20),
+            lease: Duration::from_secs(15),
+            max_arguments: 1024 * 1024,
+            max_result: 4 * 1024 * 1024,
+            max_waiters: 10_000,
+        }
+    }
+}
+
+/// One running engine.
+pub(crate) struct Engine {
+    pub(crate) config: Config,
+    pub(crate) catalog: Catalog,
+    state: Arc<StateMap>,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    hub: Arc<Hub>,
+    worker: Worker,
+    waiters: Semaphore,
+    /// Poked when a deadline appears that the sweeper does not know of.
+    sweep: Notify,
+    /// No new tasks; waiting calls answer at once.
+    draining: CancellationToken,
+    /// Everything ends.
+    stopped: CancellationToken,
+}
+
+impl Engine {
+    /// Starts an engine. It runs until [`shutdown`](Self::shutdown) or
+    /// [`abandon`](Self::abandon).
+    pub(crate) fn start(
+        config: Config,
+        catalog: Catalog,
+        state: StateMap,
+        store: Arc<dyn Store>,
+        clock: Clock,
+    ) -> Arc<Self> {
+        let engine = Arc::new(Self {
+            worker: Worker::new(&config, &catalog),
+            waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),
+            config,
+            catalog,
+            state: Arc::new(state),
+            store,
+            clock,
+            hub: Arc::default(),
+            sweep: Notify::new(),
+            draining: CancellationToken::new(),
+            stopped: CancellationToken::new(),
+        });
+        // Subscribed before anything can happen, so that nothing is missed.
+        let changes = engine.store.changes();
+        engine.spawn(|engine| async move { engine.follow(changes).await });
+        engine.spawn(|engine| async move { engine.sweep_forever().await });
+        if engine.config.slots > 0 {
+            engine.spawn(|engine| async move { engine.dispatch_forever().await });
+            engine.spawn(|engine| async move { engine.beat_forever().await });
+        }
+        engine
+    }
+
+    /// Runs a loop until the engine stops.
+    fn spawn<F: Future<Output = ()> + Send + 'static>(
+        self: &Arc<Self>,
+        run: impl FnOnce(Arc<Self>) -> F,
+    ) {
+        let stopped = self.stopped.clone();
+        let forever = run(Arc::clone(self));
+        tokio::spawn(async move {
+            stopped.run_until_cancelled_owned(forever).await;
+        });
+    }
+
+    /// Runs a store call to its end even if whoever asked goes away: an MCP
+    /// request may be dropped at any moment.
+    async fn detached<T: Send + 'static>(
+        call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        tokio::spawn(call)
+            .await
+            .unwrap_or_else(|error| Err(StoreError::new("the store call died").with_source(error)))
+    }
+
+    /// Stops accepting tasks and answers all waiting calls; running attempts
+    /// get `drain` to end by themselves and then `grace` to stop. What is left
+    /// is settled as interrupted.
+    pub(crate) async fn shutdown(&self, drain: Duration, grace: Duration) {
+        self.draining.cancel();
+        if tokio::time::timeout(drain, self.worker.idle())
+            .await
+            .is_err()
+        {
+            self.worker.stop_all(&Cause::Shutdown { grace });
+            // The margin is for settling, after the grace.
+            const MARGIN: Duration = Duration::from_millis(300);
+            let settled = tokio::time::timeout(grace + MARGIN, self.worker.idle());
+            if settled.await.is_err() {
+                tracing::warn!("some tasks could not be settled before the server ended");
+            }
+        }
+        self.stopped.cancel();
+    }
+
+    /// Stops everything without writing anything, as a crash would.
+    pub(crate) fn abandon(&self) {
+        self.draining.cancel();
+        self.stopped.cancel();
+        self.worker.stop_all(&Cause::LeaseLost);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.is_cancelled()
+    }
+}

@@ -1,0 +1,176 @@
+//! Reading tasks, waiting for them, cancelling them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::time::{Instant, sleep_until};
+
+use super::stop::Cause;
+use super::{Engine, View};
+use crate::refusal::Refusal;
+use crate::store::StoreError;
+use crate::task::{Principal, TaskId, TaskRecord};
+
+/// How long `cancel` waits for the end.
+const CANCEL_WAIT: Duration = Duration::from_secs(2);
+/// A waiter reads again at least this often: notifications may get lost.
+const RE_READ: Duration = Duration::from_secs(2);
+/// How often a reporter is offered a view.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
+
+/// For how long and for what to wait.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wait {
+    pub(crate) duration: Duration,
+    pub(crate) until: Until,
+    /// The revision that the caller has seen.
+    pub(crate) since: Option<u64>,
+}
+
+/// What a wait is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// The end, or a question.
+    Done,
+    /// Any change of status or step as well.
+    Step,
+}
+
+/// Is told how a task goes on while somebody waits for it.
+pub(crate) trait Reporter: Send {
+    /// A view, with how long the wait has lasted.
+    fn report<'a>(&'a mut self, waited: Duration, view: &'a View) -> BoxFuture<'a, ()>;
+}
+
+/// Whose request it is and about which tool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asker<'a> {
+    pub(crate) tool: &'a str,
+    pub(crate) principal: Option<&'a Principal>,
+}
+
+impl Asker<'_> {
+    /// A task of somebody else or of another tool does not exist for them.
+    fn may_see(&self, record: &TaskRecord) -> bool {
+        &*record.tool == self.tool && record.principal.as_ref() == self.principal
+    }
+}
+
+impl Engine {
+    /// The task, as soon as what `wait` is for has happened or its time is
+    /// over.
+    pub(crate) async fn status(
+        self: &Arc<Self>,
+        asker: Asker<'_>,
+        id: TaskId,
+        wait: Wait,
+        reporter: Option<&mut dyn Reporter>,
+    ) -> Result<View, Refusal> {
+        let view = self.authorised(asker, id).await?;
+        if view.is_settled() || wait.duration.is_zero() {
+            return Ok(view);
+        }
+        self.wait(id, wait, reporter)
+            .await?
+            .ok_or(Refusal::TaskNotFound)
+    }
+
+    /// Asks a task to stop and waits a little for its end.
+    pub(crate) async fn cancel(
+        self: &Arc<Self>,
+        asker: Asker<'_>,
+        id: TaskId,
+        reason: Arc<str>,
+    ) -> Result<View, Refusal> {
+        let view = self.authorised(asker, id).await?;
+        if view.is_done() {
+            return Ok(view);
+        }
+        let store = Arc::clone(&self.store);
+        let sent = Arc::clone(&reason);
+        Self::detached(async move { store.request_cancel(id, sent).await })
+            .await?
+            .ok_or(Refusal::TaskNotFound)?;
+        if let Some(live) = self.worker.get(id) {
+            live.stop.fire(Cause::Cancelled(reason));
+        }
+        self.hub.wake(id);
+        let wait = Wait {
+            duration: CANCEL_WAIT,
+            until: Until::Done,
+            since: None,
+        };
+        self.wait(id, wait, None)
+            .await?
+            .ok_or(Refusal::TaskNotFound)
+    }
+
+    async fn authorised(&self, asker: Asker<'_>, id: TaskId) -> Result<View, Refusal> {
+        let view = self.view(id).await?.ok_or(Refusal::TaskNotFound)?;
+        if asker.may_see(&view.record) {
+            Ok(view)
+        } else {
+            Err(Refusal::TaskNotFound)
+        }
+    }
+
+    /// Waits for a task; `None` if it is gone.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub(super) async fn wait(
+        self: &Arc<Self>,
+        id: TaskId,
+        wait: Wait,
+        mut reporter: Option<&mut dyn Reporter>,
+    ) -> Result<Option<View>, StoreError> {
+        // One waiter too many gets its answer at once: it may ask again.
+        let Ok(_permit) = self.waiters.try_acquire() else {
+            tracing::warn!("too many waiting calls; answering at once");
+            return self.view(id).await;
+        };
+        let mut changes = self.hub.subscribe(id);
+        let started = Instant::now();
+        let end = started + wait.duration;
+        let mut next_report = started;
+        let mut change_answers: Option<(u64, Instant)> = None;
+        loop {
+            let Some(view) = self.view(id).await? else {
+                return Ok(None);
+            };
+            let now = Instant::now();
+            // A change is answered at most once per advised pause, so that a
+            // chatty task does not wake its caller in a storm.
+            let (seen, not_before) = *change_answers.get_or_insert_with(|| {
+                let pause = view.poll_after().unwrap_or_default();
+                (wait.since.unwrap_or(view.revision), started + pause)
+            });
+            let changed = wait.until == Until::Step && view.revision > seen;
+            if view.is_settled()
+                || now >= end
+                || self.is_draining()
+                || (changed && now >= not_before)
+            {
+                return Ok(Some(view));
+            }
+            let mut wake = end.min(now + RE_READ);
+            if changed {
+                wake = wake.min(not_before);
+            }
+            if let Some(reporter) = &mut reporter {
+                if now >= next_report {
+                    reporter.report(now - started, &view).await;
+                    next_report = Instant::now() + REPORT_INTERVAL;
+                }
+                wake = wake.min(next_report);
+            }
+            tokio::select! {
+                () = changes.changed() => {}
+                () = sleep_until(wake) => {}
+                () = self.draining.cancelled() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Asking an attempt to stop: the first cause wins.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::task::{Outcome, TaskFailure};
+
+/// Why an attempt has to stop.
+#[derive(Debug, Clone)]
+pub(crate) enum Cause {
+    /// Somebody asked; the reason, possibly empty.
+    Cancelled(Arc<str>),
+    /// The tool's own limit for an attempt.
+    Timeout(Duration),
+    /// The task must have ended by now.
+    Deadline,
+    /// The worker goes away, after this grace.
+    Shutdown { grace: Duration },
+    /// The task belongs to somebody else by now, or may (invariant 5).
+    LeaseLost,
+}
+
+impl Cause {
+    /// How a task ends that stopped for this cause. None: nothing may be
+    /// written.
+    pub(crate) fn outcome(&self) -> Option<Outcome> {
+        let failure = match self {
+            Self::Cancelled(reason) => return Some(Outcome::Cancelled(Arc::clone(reason))),
+            Self::LeaseLost => return None,
+            Self::Timeout(limit) => TaskFailure::timed_out(
+                "timeout",
+                format!(
+                    "the attempt did not end within the tool's timeout of {}",
+                    humantime::format_duration(*limit)
+                ),
+            ),
+            Self::Deadline => {
+                TaskFailure::timed_out("deadline", "the task did not end before its deadline")
+            }
+            Self::Shutdown { .. } => TaskFailure::interrupted(
+                "the server shut down before the task had ended; what it had done by then may have had effects",
+            ),
+        };
+        Some(Outcome::Failed(Box::new(failure)))
+    }
+}
+
+/// Carries the request to stop to an attempt.
+#[derive(Debug, Default)]
+pub(crate) struct Stop {
+    cause: OnceLock<Cause>,
+    fired: CancellationToken,
+}
+
+impl Stop {
+    /// Asks the attempt to stop; false if it had been asked before.
+    pub(crate) fn fire(&self, cause: Cause) -> bool {
+        let first = self.cause.set(cause).is_ok();
+        self.fired.cancel();
+        first
+    }
+
+    pub(crate) fn cause(&self) -> Option<&Cause> {
+        self.cause.get()
+    }
+
+    /// Fires with the request; the tool's function may hold it.
+    pub(crate) fn token(&self) -> &CancellationToken {
+        &self.fired
+    }
+}

@@ -1,0 +1,316 @@
+//! Executes one attempt and settles how it ended.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use tokio::task::{JoinError, JoinHandle};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tracing::Instrument;
+
+use super::Engine;
+use super::admission::Slot;
+use super::stop::{Cause, Stop};
+use super::worker::Live;
+use crate::catalog::Entry;
+use crate::context::{Facts, TaskContext};
+use crate::error::facts_of;
+use crate::progress::{MAX_MESSAGE, Progress, shortened};
+use crate::state::StateMap;
+use crate::store::{End, Epoch, Outcome, TaskId, TaskRecord};
+use crate::task::TaskFailure;
+use crate::tool::{Call, EncodeError, RunError};
+
+type Attempt = JoinHandle<Result<String, RunError>>;
+
+/// Longest message of a failed task, in characters.
+const MAX_FAILURE: usize = 4 * MAX_MESSAGE;
+
+impl Engine {
+    /// Starts a claimed task.
+    pub(super) fn execute(self: &Arc<Self>, record: TaskRecord, slot: Slot) {
+        let Some(entry) = self.catalog.get(&record.tool).cloned() else {
+            // Only tools of the catalog are claimed.
+            return;
+        };
+        let hub = Arc::clone(&self.hub);
+        let id = record.id;
+        let live = Arc::new(Live {
+            record,
+            progress: Progress::new(move || hub.wake(id)),
+            stop: Stop::default(),
+        });
+        let span = tracing::info_span!(
+            "task",
+            tool = %entry.name,
+            task_id = %id,
+            attempt = live.record.attempt
+        );
+        self.worker.add(Arc::clone(&live));
+        let engine = Arc::clone(self);
+        tokio::spawn(async move { engine.supervise(entry, live, slot).await }.instrument(span));
+    }
+
+    /// Gives back what was claimed and cannot be started.
+    pub(super) async fn give_back(&self, id: TaskId, epoch: Epoch) {
+        let store = Arc::clone(&self.store);
+        let released = Self::detached(async move { store.release(id, epoch).await }).await;
+        if let Err(error) = released {
+            // When the lease runs out it is taken over.
+            tracing::warn!(%error, task_id = %id, "could not give a task back");
+        }
+    }
+
+    async fn supervise(self: Arc<Self>, entry: Arc<Entry>, live: Arc<Live>, slot: Slot) {
+        let clocks = Clocks::of(&live.record, &entry);
+        let started = Instant::now();
+        let attempt = if clocks.deadline <= started {
+            None
+        } else {
+            Some(tokio::spawn(
+                run(
+                    Arc::clone(&entry),
+                    clocks.context(&live),
+                    Arc::clone(&live.record.arguments),
+                    Arc::clone(&self.state),
+                    self.config.max_result,
+                )
+                .in_current_span(),
+            ))
+        };
+        let (outcome, unstoppable) = match attempt {
+            None => (Cause::Deadline.outcome(), None),
+            Some(attempt) => drive(attempt, &live.stop, &clocks).await,
+        };
+
+        if let Some(outcome) = outcome {
+            tracing::debug!(?outcome, "the task ended");
+            self.settle(&live, outcome).await;
+        }
+        self.slots().observe(&entry.name, started.elapsed());
+        self.worker.remove(live.record.id);
+        self.hub.wake(live.record.id);
+        if let Some(body) = unstoppable {
+            // Its slot stays taken until it has really stopped.
+            let _ = body.await;
+            tracing::info!("the body of an ended task has stopped at last");
+        }
+        drop(slot);
+    }
+
+    /// Writes how a task ended, until that is done or the lease is lost.
+    async fn settle(&self, live: &Live, outcome: Outcome) {
+        let (id, epoch) = (live.record.id, live.record.epoch);
+        let end = End::new(outcome, live.revision(live.progress.state().step_changes));
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let (store, end) = (Arc::clone(&self.store), end.clone());
+            match Self::detached(async move { store.finish(id, epoch, end).await }).await {
+                Ok(Ok(())) => return,
+                Ok(Err(refused)) => {
+                    tracing::warn!(?refused, "somebody else has ended this task");
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "could not write the end of a task"),
+            }
+            if self.worker.lease_age() >= self.config.lease {
+                return;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    fn slots(&self) -> &super::admission::Slots {
+        &self.worker.slots
+    }
+}
+
+/// When an attempt has to end.
+struct Clocks {
+    deadline: Instant,
+    /// The tool's own limit for an attempt.
+    timeout: Option<(Duration, Instant)>,
+    grace: Duration,
+}
+
+impl Clocks {
+    fn of(record: &TaskRecord, entry: &Entry) -> Self {
+        let now = Instant::now();
+        // Both are the store's times, so that clocks need not agree.
+        let claimed_at = record.started_at.unwrap_or(record.created_at);
+        Self {
+            deadline: now + record.deadline.since(claimed_at),
+            timeout: entry.descriptor.timeout.map(|limit| (limit, now + limit)),
+            grace: entry.descriptor.cancel_grace,
+        }
+    }
+
+    fn context(&self, live: &Live) -> TaskContext {
+        let record = &live.record;
+        let facts = Facts {
+            id: record.id,
+            tool: record.tool.to_string(),
+            attempt: record.attempt,
+            principal: record.principal.clone(),
+            deadline: record.deadline.into(),
+            ends_by: self
+                .timeout
+                .map_or(self.deadline, |(_, at)| at.min(self.deadline)),
+        };
+        TaskContext::new(facts, live.progress.clone(), live.stop.token().clone())
+    }
+}
+
+/// Waits for the end of an attempt, or makes it end.
+///
+/// Returns how the task ended (`None`: nothing may be written), and the
+/// attempt if it could not be stopped.
+async fn drive(
+    mut attempt: Attempt,
+    stop: &Stop,
+    clocks: &Clocks,
+) -> (Option<Outcome>, Option<Attempt>) {
+    let timed_out = async {
+        match clocks.timeout {
+            Some((limit, at)) => {
+                sleep_until(at).await;
+                limit
+            }
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        joined = &mut attempt => return (outcome(joined, stop.cause()), None),
+        () = stop.token().cancelled() => {}
+        limit = timed_out => {
+            stop.fire(Cause::Timeout(limit));
+        }
+        () = sleep_until(clocks.deadline) => {
+            stop.fire(Cause::Deadline);
+        }
+    }
+
+    let cause = stop.cause().cloned().unwrap_or(Cause::LeaseLost);
+    let grace = match &cause {
+        Cause::LeaseLost => Duration::ZERO,
+        Cause::Shutdown { grace } => clocks.grace.min(*grace),
+        _ => clocks.grace,
+    };
+    match timeout(grace, &mut attempt).await {
+        Ok(joined) => (outcome(joined, Some(&cause)), None),
+        Err(_) => {
+            attempt.abort();
+            // Whatever awaits ends with its next poll; what blocks does not.
+            match timeout(Duration::from_millis(20), &mut attempt).await {
+                Ok(_) => (cause.outcome(), None),
+                Err(_) => {
+                    tracing::warn!(
+                        "the body of a task goes on although it was told to stop; \
+                         it probably blocks its thread (see tokio's spawn_blocking)"
+                    );
+                    (cause.outcome(), Some(attempt))
+                }
+            }
+        }
+    }
+}
+
+/// How a task ended whose attempt ended so. A result counts even after a
+/// request to stop; anything else becomes the cause of that request.
+fn outcome(
+    joined: Result<Result<String, RunError>, JoinError>,
+    cause: Option<&Cause>,
+) -> Option<Outcome> {
+    if matches!(cause, Some(Cause::LeaseLost)) {
+        return None;
+    }
+    let failure = match (joined, cause) {
+        (Ok(Ok(result)), _) => return Some(Outcome::Completed(result.into())),
+        (_, Some(cause)) => return cause.outcome(),
+        (Ok(Err(error)), None) => failure(error),
+        (Err(error), None) => match error.try_into_panic() {
+            Ok(payload) => TaskFailure::new("panicked", panic_message(payload.as_ref())),
+            // Only the runtime's own shutdown cancels an attempt behind our back.
+            Err(_) => return None,
+        },
+    };
+    Some(Outcome::Failed(Box::new(TaskFailure {
+        message: shortened(failure.message, MAX_FAILURE),
+        ..failure
+    })))
+}
+
+fn failure(error: RunError) -> TaskFailure {
+    match error {
+        RunError::Decode(error) => TaskFailure::new(
+            "incompatible_arguments",
+            format!(
+                "the arguments of this task do not fit this version of the tool: {}: {}",
+                error.path, error.message
+            ),
+        ),
+        RunError::Tool(error) => {
+            let facts = facts_of(error.as_ref());
+            TaskFailure {
+                code: facts.code,
+                message: facts.message,
+                retryable: facts.retryable,
+                details: facts.details,
+            }
+        }
+        RunError::Encode(EncodeError::TooLarge { limit }) => TaskFailure::new(
+            "result_too_large",
+            format!("the result is larger than {limit} bytes of JSON; return a reference to it"),
+        ),
+        RunError::Encode(EncodeError::NotJson(message)) => TaskFailure::new(
+            "invalid_result",
+            format!("the result cannot be written as JSON: {message}"),
+        ),
+        RunError::Encode(EncodeError::Mismatch(message)) => TaskFailure::new(
+            "invalid_result",
+            format!("the result does not match the tool's own schema: {message}"),
+        ),
+    }
+}
+
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    match text {
+        Some(text) => format!("the tool panicked: {text}"),
+        None => "the tool panicked".to_owned(),
+    }
+}
+
+async fn run(
+    entry: Arc<Entry>,
+    context: TaskContext,
+    arguments: Arc<str>,
+    state: Arc<StateMap>,
+    result_limit: usize,
+) -> Result<String, RunError> {
+    let arguments: Map<String, Value> = serde_json::from_str(&arguments).map_err(|error| {
+        RunError::Decode(crate::tool::DecodeError {
+            path: String::new(),
+            message: error.to_string(),
+        })
+    })?;
+    let call = Call::new(&context, &state);
+    let result = entry.tool.run(arguments, call, result_limit).await?;
+    check_result(&entry, &result).map_err(RunError::Encode)?;
+    Ok(result)
+}
+
+fn check_result(entry: &Entry, result: &str) -> Result<(), EncodeError> {
+    let value: Value =
+        serde_json::from_str(result).map_err(|error| EncodeError::NotJson(error.to_string()))?;
+    entry.output.check(&value).map_err(|problems| {
+        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        EncodeError::Mismatch(texts.join("; "))
+    })
+}

@@ -1,0 +1,98 @@
+//! What happens by itself: deadlines of queued tasks, the end of retention,
+//! tasks of dead workers, and changes that others made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+
+use super::Engine;
+use super::stop::Cause;
+use crate::store::{Change, Reaped};
+use crate::task::TaskId;
+
+/// Most tasks of a kind that one round cleans up.
+const BATCH: usize = 256;
+/// The sweeper looks at least this often, whatever it knows.
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+
+impl Engine {
+    /// Cleans up until the engine stops.
+    pub(super) async fn sweep_forever(self: Arc<Self>) {
+        loop {
+            let pause = self.sweep_once().await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = self.sweep.notified() => {}
+            }
+        }
+    }
+
+    async fn sweep_once(&self) -> Duration {
+        let store = Arc::clone(&self.store);
+        let reaped = match Self::detached(async move { store.reap(BATCH).await }).await {
+            Ok(reaped) => reaped,
+            Err(error) => {
+                tracing::warn!(%error, "could not clean up");
+                return MAX_PAUSE;
+            }
+        };
+        let Reaped {
+            interrupted,
+            expired,
+            purged,
+            next,
+        } = reaped;
+        if !interrupted.is_empty() {
+            tracing::warn!(
+                tasks = interrupted.len(),
+                "ended tasks whose worker had died"
+            );
+        }
+        for id in interrupted.into_iter().chain(expired).chain(purged) {
+            self.hub.wake(id);
+        }
+        // Announcements of queued tasks may get lost.
+        self.worker.expect_backlog();
+        next.map_or(MAX_PAUSE, |next| next.clamp(MIN_PAUSE, MAX_PAUSE))
+    }
+
+    /// Follows what others do in the store, until the engine stops.
+    pub(super) async fn follow(self: Arc<Self>, mut changes: BoxStream<'static, Change>) {
+        while let Some(change) = changes.next().await {
+            match change {
+                Change::Task(id) => self.hub.wake(id),
+                Change::Cancel(id) => {
+                    self.heed_cancel(id).await;
+                    self.hub.wake(id);
+                }
+                Change::Queued => self.worker.expect_backlog(),
+                Change::Resync => {
+                    self.worker.expect_backlog();
+                    self.hub.wake_all();
+                }
+            }
+        }
+    }
+
+    /// Stops a task that runs here and was asked to stop in the store.
+    async fn heed_cancel(&self, id: TaskId) {
+        let Some(live) = self.worker.get(id) else {
+            return;
+        };
+        if live.stop.cause().is_some() {
+            return;
+        }
+        match self.store.get(id).await {
+            Ok(record) => {
+                if let Some(reason) = record.and_then(|record| record.cancel) {
+                    live.stop.fire(Cause::Cancelled(reason));
+                }
+            }
+            // The next beat brings it as well.
+            Err(error) => tracing::warn!(%error, "could not read a cancelled task"),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Calls that are refused, as data: the server turns them into tool results.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::store::{Limit, StoreError};
+use crate::task::TaskId;
+
+/// Why a call was refused. The variants' names are the codes on the wire.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    InvalidArguments(Vec<Problem>),
+    ArgumentsTooLarge { limit: usize },
+    TaskNotFound,
+    IdempotencyConflict(TaskId),
+    Overloaded { limit: Limit, retry_after: Duration },
+    ShuttingDown,
+    StoreUnavailable,
+    Unauthenticated,
+}
+
+/// One thing that is wrong with the arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// JSON pointer to the offending value; empty for the whole.
+    pub(crate) path: String,
+    pub(crate) message: String,
+}
+
+impl Refusal {
+    pub(crate) fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidArguments(_) | Self::ArgumentsTooLarge { .. } => "invalid_arguments",
+            Self::TaskNotFound => "task_not_found",
+            Self::IdempotencyConflict(_) => "idempotency_conflict",
+            Self::Overloaded { .. } => "overloaded",
+            Self::ShuttingDown => "shutting_down",
+            Self::StoreUnavailable => "store_unavailable",
+            Self::Unauthenticated => "unauthenticated",
+        }
+    }
+
+    /// Whether the same call may succeed later.
+    pub(crate) fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Overloaded { .. } | Self::ShuttingDown | Self::StoreUnavailable
+        )
+    }
+
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::InvalidArguments(problems) => {
+                let texts: Vec<String> = problems.iter().map(Problem::to_string).collect();
+                texts.join("; ")
+            }
+            Self::ArgumentsTooLarge { limit } => format!(
+                "the arguments are larger than the {limit} bytes that this server accepts; \
+                 pass a reference to the data instead"
+            ),
+            Self::TaskNotFound => "no task of this tool has this id, or its retention is over; \
+                 use the task_id that the initiate tool answered"
+                .to_owned(),
+            Self::IdempotencyConflict(id) => format!(
+                "this idempotency_key belongs to task {id}, which has other arguments; \
+                 use a new key for a different call"
+            ),
+            Self::Overloaded { limit, .. } => {
+                format!("{limit}; try again after retry_after_seconds")
+            }
+            Self::ShuttingDown => {
+                "the server is shutting down and accepts no new tasks; try again later".to_owned()
+            }
+            Self::StoreUnavailable => {
+                "the task store cannot be reached at the moment; try again".to_owned()
+            }
+            Self::Unauthenticated => {
+                "this server needs to know on whose behalf a request is made".to_owned()
+            }
+        }
+    }
+
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn details(&self) -> Option<Value> {
+        match self {
+            Self::InvalidArguments(problems) => Some(json!({
+                "problems": problems
+                    .iter()
+                    .map(|problem| json!({"path": problem.path, "message": problem.message}))
+                    .collect::<Vec<_>>()
+            })),
+            Self::IdempotencyConflict(id) => Some(json!({ "task_id": id })),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.path.is_empty() {
+            f.write_str(&self.message)
+        } else {
+            write!(f, "{}: {}", self.path, self.message)
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(
+            error = &error as &(dyn std::error::Error + 'static),
+            "the task store failed"
+        );
+        Self::StoreUnavailable
+    }
+}

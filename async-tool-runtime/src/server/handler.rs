@@ -1,0 +1,141 @@
+//! [`AsyncTools`]: a server of tools, to serve as it is or to combine.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
+    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+
+use super::ToolServer;
+use crate::builder::AsyncToolsBuilder;
+
+/// What the server says about itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ServerIdentity {
+    pub(crate) info: Option<(String, String)>,
+    pub(crate) instructions: Option<String>,
+}
+
+/// A running server of tools: it accepts calls, executes tasks, and is a
+/// [`ServerHandler`] for rmcp.
+///
+/// Cloning gives another handle to the same server. When the last handle is
+/// dropped without [`shutdown`](Self::shutdown), everything stops as in a
+/// crash: nothing is written any more, and running tasks are interrupted.
+#[derive(Clone)]
+pub struct AsyncTools {
+    shared: Arc<Shared>,
+}
+
+pub(crate) struct Shared {
+    pub(crate) server: ToolServer,
+    identity: ServerIdentity,
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.server.engine.abandon();
+    }
+}
+
+impl AsyncTools {
+    /// Starts to configure a server.
+    pub fn builder() -> AsyncToolsBuilder {
+        AsyncToolsBuilder::default()
+    }
+
+    pub(crate) fn new(server: ToolServer, identity: ServerIdentity) -> Self {
+        Self {
+            shared: Arc::new(Shared { server, identity }),
+        }
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The published tools, sorted by name.
+    pub fn tools(&self) -> &[Tool] {
+        self.shared.server.tools()
+    }
+
+    /// Ends the server in order: no new task is accepted, waiting calls are
+    /// answered at once, running attempts get the drain time to end by
+    /// themselves, and a second more after being asked to stop. What has not
+    /// ended then is settled as `interrupted`.
+    ///
+    /// Tasks that are queued stay in the store. Calls about tasks go on being
+    /// answered as long as the server is served.
+    ///
+    /// # Cancel safety
+    ///
+    /// Call it again if the future was dropped.
+    pub async fn shutdown(&self) {
+        let engine = &self.shared.server.engine;
+        self.shutdown_within(engine.config.drain).await;
+    }
+
+    pub(crate) async fn shutdown_within(&self, drain: Duration) {
+        /// What a host leaves to a stdio server after closing its input is
+        /// about two seconds; this and settling fit into 1.5.
+        const GRACE: Duration = Duration::from_secs(1);
+        self.shared.server.engine.shutdown(drain, GRACE).await;
+    }
+}
+
+impl ServerHandler for AsyncTools {
+    fn get_info(&self) -> ServerConfig {
+        let mut config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        if let Some((name, version)) = &self.shared.identity.info {
+            config.server_info = Implementation::new(name, version);
+        }
+        config
+            .instructions
+            .clone_from(&self.shared.identity.instructions);
+        config
+    }
+
+    async fn list_tools(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        Ok(ListToolsResult::with_all_items(self.tools().to_vec()))
+    }
+
+    fn get_tool(&self, name: &str) -> Option<Tool> {
+        self.tools()
+            .binary_search_by(|tool| tool.name.as_ref().cmp(name))
+            .ok()
+            .map(|index| self.tools()[index].clone())
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let arguments = request.arguments.unwrap_or_default();
+        self.shared
+            .server
+            .call(&request.name, arguments, &context)
+            .await
+            .map(CallToolResponse::from)
+            .ok_or_else(|| {
+                ErrorData::invalid_params(format!("unknown tool: {}", request.name), None)
+            })
+    }
+}
+
+impl fmt::Debug for AsyncTools {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncTools")
+            .field("tools", &self.tools().len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! From a `tools/call` to the engine and back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rmcp::RoleServer;
+use rmcp::model::{CallToolResult, ProgressNotificationParam, ProgressToken, Tool};
+use rmcp::service::{Peer, RequestContext};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+
+use super::family::{Families, Member, Verb};
+use super::request::PrincipalRule;
+use super::wire::{self, Snapshot};
+use crate::engine::{Asker, Engine, Initiate, Reporter, Until, View, Wait};
+use crate::refusal::Refusal;
+use crate::task::Principal;
+
+/// Answers calls of the published tools.
+pub(crate) struct ToolServer {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) families: Families,
+    pub(crate) principal: PrincipalRule,
+}
+
+impl ToolServer {
+    pub(crate) fn tools(&self) -> &[Tool] {
+        self.families.tools()
+    }
+
+    /// Calls one of the published tools; `None` if there is none of this
+    /// name. Refusals are results, which a model can read and repair.
+    pub(crate) async fn call(
+        &self,
+        name: &str,
+        arguments: Map<String, Value>,
+        context: &RequestContext<RoleServer>,
+    ) -> Option<CallToolResult> {
+        let member = self.families.get(name)?;
+        let answered = match self.principal.of(context) {
+            Ok(principal) => self.answer(member, principal, arguments, context).await,
+            Err(refusal) => Err(refusal),
+        };
+        Some(match answered {
+            Ok(snapshot) => CallToolResult::structured(snapshot),
+            Err(refusal) => {
+                tracing::debug!(tool = name, code = refusal.code(), "refused a call");
+                CallToolResult::structured_error(wire::refused(&refusal))
+            }
+        })
+    }
+
+    async fn answer(
+        &self,
+        member: &Member,
+        principal: Option<Principal>,
+        arguments: Map<String, Value>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Value, Refusal> {
+        let arguments = Value::Object(arguments);
+        member
+            .input
+            .check(&arguments)
+            .map_err(Refusal::InvalidArguments)?;
+        let Value::Object(arguments) = arguments else {
+            return Err(Refusal::InvalidArguments(Vec::new()));
+        };
+        match member.verb {
+            Verb::Initiate => self.initiate(member, principal, arguments).await,
+            Verb::Status => self.status(member, principal, &arguments, context).await,
+            Verb::Cancel => self.cancel(member, principal, &arguments).await,
+        }
+    }
+
+    async fn initiate(
+        &self,
+        member: &Member,
+        principal: Option<Principal>,
+        mut arguments: Map<String, Value>,
+    ) -> Result<Value, Refusal> {
+        let key = arguments.remove("idempotency_key");
+        let max_wait = arguments.remove("max_wait_seconds");
+        let call = Initiate {
+            entry: Arc::clone(&member.entry),
+            principal,
+            arguments,
+            key: key.and_then(|key| key.as_str().map(str::to_owned)),
+            max_wait: max_wait.and_then(|seconds| duration(&seconds)),
+        };
+        let initiated = self.engine.initiate(call).await?;
+        let snapshot = Snapshot::of(&initiated.view, true).first(
+            &initiated.view,
+            member.entry.descriptor,
+            initiated.replayed,
+        );
+        Ok(snapshot.to_value())
+    }
+
+    async fn status(
+        &self,
+        member: &Member,
+        principal: Option<Principal>,
+        arguments: &Map<String, Value>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Value, Refusal> {
+        let wait = Wait {
+            duration: arguments
+                .get("wait_seconds")
+                .and_then(duration)
+                .unwrap_or_default()
+                .min(self.engine.config.wait_cap),
+            until: match arguments.get("until").and_then(Value::as_str) {
+                Some("step") => Until::Step,
+                _ => Until::Done,
+            },
+            since: arguments.get("since").and_then(Value::as_u64),
+        };
+        let mut reporter = Notifier::of(context);
+        let status = self.engine.status(
+            asker(member, principal.as_ref()),
+            task_id(arguments)?,
+            wait,
+            reporter
+                .as_mut()
+                .map(|notifier| notifier as &mut dyn Reporter),
+        );
+        // A waiting call that nobody waits for any more ends.
+        let view = tokio::select! {
+            view = status => view?,
+            () = context.ct.cancelled() => return Err(Refusal::ShuttingDown),
+        };
+        let include_result = arguments
+            .get("include_result")
+            .and_then(Value::as_bool)
+            .unwrap_or(true);
+        Ok(Snapshot::of(&view, include_result).to_value())
+    }
+
+    async fn cancel(
+        &self,
+        member: &Member,
+        principal: Option<Principal>,
+        arguments: &Map<String, Value>,
+    ) -> Result<Value, Refusal> {
+        let reason = arguments
+            .get("reason")
+            .and_then(Value::as_str)
+            .unwrap_or_default();
+        let asker = asker(member, principal.as_ref());
+        let view = self
+            .engine
+            .cancel(asker, task_id(arguments)?, reason.into())
+            .await?;
+        Ok(Snapshot::of(&view, true).to_value())
+    }
+}
+
+fn asker<'a>(member: &'a Member, principal: Option<&'a Principal>) -> Asker<'a> {
+    Asker {
+        tool: &member.entry.name,
+        principal,
+    }
+}
+
+/// A text that is no id names no task.
+fn task_id(arguments: &Map<String, Value>) -> Result<crate::TaskId, Refusal> {
+    arguments
+        .get("task_id")
+        .and_then(Value::as_str)
+        .and_then(|id| id.parse().ok())
+        .ok_or(Refusal::TaskNotFound)
+}
+
+/// Seconds as a duration; too many are as many as there can be.
+fn duration(seconds: &Value) -> Option<Duration> {
+    let seconds = seconds.as_f64()?;
+    Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// Sends progress notifications while a call waits: at once, then at most two
+/// a second and at least one every 15 seconds.
+///
+/// The number is how many milliseconds the call has waited, for it must grow
+/// with each notification (specification 2025-11-25, basic/utilities/progress).
+struct Notifier {
+    peer: Peer<RoleServer>,
+    token: ProgressToken,
+    last: Option<(Instant, String)>,
+}
+
+/// Clients end calls that are silent for long.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+impl Notifier {
+    /// None if the request did not ask for progress.
+    fn of(context: &RequestContext<RoleServer>) -> Option<Self> {
+        Some(Self {
+            peer: context.peer.clone(),
+            token: context.meta.get_progress_token()?,
+            last: None,
+        })
+    }
+}
+
+impl Reporter for Notifier {
+    fn report<'a>(&'a mut self, waited: Duration, view: &'a View) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let line = wire::line(view);
+            if let Some((at, last)) = &self.last
+                && *last == line
+                && at.elapsed() < KEEP_ALIVE
+            {
+                return;
+            }
+            let progress = ProgressNotificationParam::new(self.token.clone(), waited.as_secs_f64())
+                .with_message(line.clone());
+            // The client may have gone; its request ends by itself.
+            let _ = self.peer.notify_progress(progress).await;
+            self.last = Some((Instant::now(), line));
+        })
+    }
+}

@@ -1,0 +1,256 @@
+//! What is kept of a task.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Epoch, Fingerprint, Principal, SessionId, Status, TaskId};
+use crate::progress::ProgressState;
+
+/// A moment on the store's wall clock, in milliseconds since 1970-01-01 UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(pub u64);
+
+impl Timestamp {
+    /// This moment and a while, at millisecond precision.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl From<SystemTime> for Timestamp {
+    fn from(time: SystemTime) -> Self {
+        Self(
+            time.duration_since(SystemTime::UNIX_EPOCH)
+                .map_or(0, millis),
+        )
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        Self::UNIX_EPOCH + Duration::from_millis(time.0)
+    }
+}
+
+/// RFC 3339 in UTC, to the millisecond.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_rfc3339_millis((*self).into()).fmt(f)
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An accepted call, as it is handed to the store.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct NewTask {
+    /// The id that the task will have.
+    pub id: TaskId,
+    /// The tool's name.
+    pub tool: Arc<str>,
+    /// On whose behalf.
+    pub principal: Option<Principal>,
+    /// The arguments, as JSON text.
+    pub arguments: Arc<str>,
+    /// The caller's idempotency key.
+    pub key: Option<TaskKey>,
+    /// The deadline, counted from creation.
+    pub max_wait: Duration,
+    /// How long the record stays readable after the end.
+    pub retention: Duration,
+}
+
+/// An idempotency key. It is scoped by namespace, principal and tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskKey {
+    /// The caller's key.
+    pub key: Arc<str>,
+    /// What the arguments were.
+    pub fingerprint: Fingerprint,
+}
+
+/// Everything that is kept of one task.
+#[derive(Clone, PartialEq)]
+#[non_exhaustive]
+pub struct TaskRecord {
+    /// The task's id.
+    pub id: TaskId,
+    /// The tool's name.
+    pub tool: Arc<str>,
+    /// Who owns it.
+    pub principal: Option<Principal>,
+    /// The arguments, as JSON text.
+    pub arguments: Arc<str>,
+    /// Where it stands.
+    pub status: Status,
+    /// How often it has been started.
+    pub attempt: u32,
+    /// Its fence.
+    pub epoch: Epoch,
+    /// Whose it is while it is being worked on.
+    pub owner: Option<SessionId>,
+    /// Grows with each change of status or step and with a cancel request.
+    pub revision: u64,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When its last attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// When it must have ended.
+    pub deadline: Timestamp,
+    /// How long it stays readable after its end.
+    pub retention: Duration,
+    /// Somebody asked it to stop; the reason, possibly empty.
+    pub cancel: Option<Arc<str>>,
+    /// What its present attempt reported last.
+    pub progress: Option<Arc<ProgressState>>,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+}
+
+/// How a task ended.
+#[derive(Clone, PartialEq)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "one for each terminal status, of which there are three"
+)]
+pub enum Outcome {
+    /// With a result, as JSON text.
+    Completed(Arc<str>),
+    /// With an error.
+    Failed(Box<TaskFailure>),
+    /// On request; the reason, possibly empty.
+    Cancelled(Arc<str>),
+}
+
+impl Outcome {
+    /// The status that goes with it.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Completed(_) => Status::Completed,
+            Self::Failed(_) => Status::Failed,
+            Self::Cancelled(_) => Status::Cancelled,
+        }
+    }
+}
+
+/// The error of a failed task.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskFailure {
+    /// What kind of failure; stable.
+    pub code: Cow<'static, str>,
+    /// What happened, for people and models to read.
+    pub message: String,
+    /// Whether the same call may succeed later.
+    pub retryable: bool,
+    /// More, for programs to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<Value>,
+}
+
+impl TaskFailure {
+    /// A failure that is not retryable and has no details.
+    pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            message: message.into(),
+            retryable: false,
+            details: None,
+        }
+    }
+
+    /// The task did not end in time; `clock` says which clock ran out.
+    pub(crate) fn timed_out(clock: &str, message: impl Into<String>) -> Self {
+        Self {
+            details: Some(serde_json::json!({ "clock": clock })),
+            ..Self::new("timed_out", message)
+        }
+    }
+
+    /// Its worker died or shut down.
+    pub(crate) fn interrupted(message: impl Into<String>) -> Self {
+        Self {
+            retryable: true,
+            ..Self::new("interrupted", message)
+        }
+    }
+}
+
+/// The end that a worker reports for a task.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct End {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The revision that the worker has shown last; the record's becomes
+    /// greater.
+    pub revision: u64,
+}
+
+impl End {
+    /// An end.
+    pub fn new(outcome: Outcome, revision: u64) -> Self {
+        Self { outcome, revision }
+    }
+}
+
+// Arguments, results and details may be secret: `Debug` leaves them out.
+
+impl fmt::Debug for NewTask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewTask")
+            .field("id", &self.id)
+            .field("tool", &self.tool)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TaskRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskRecord")
+            .field("id", &self.id)
+            .field("tool", &self.tool)
+            .field("status", &self.status)
+            .field("attempt", &self.attempt)
+            .field("epoch", &self.epoch)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Completed(_) => f.write_str("Completed"),
+            Self::Failed(failure) => f.debug_tuple("Failed").field(failure).finish(),
+            Self::Cancelled(_) => f.write_str("Cancelled"),
+        }
+    }
+}
+
+impl fmt::Debug for TaskFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskFailure")
+            .field("code", &self.code)
+            .finish_non_exhaustive()
+    }
+}
