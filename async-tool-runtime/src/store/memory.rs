@@ -208,9 +208,10 @@ impl Store for Partition {
 
     async fn release(&self, id: TaskId, epoch: Epoch) -> Result<Result<(), Refused>, StoreError> {
         consume_budget().await;
+        let now = self.clock.now();
         let released = self
             .write()
-            .change_owned(id, |record| record.release(epoch));
+            .change_owned(id, |record| record.release(epoch, now));
         if released.is_ok() {
             self.announce(Change::Task(id));
             self.announce(Change::Queued);

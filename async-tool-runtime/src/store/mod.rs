@@ -8,6 +8,8 @@
 //! The trait may still change while further stores are written against it.
 
 mod memory;
+#[cfg(test)]
+mod memory_tests;
 
 use std::fmt;
 use std::sync::Arc;

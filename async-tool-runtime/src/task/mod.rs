@@ -8,6 +8,8 @@ mod id;
 mod record;
 mod status;
 mod transition;
+#[cfg(test)]
+mod transition_tests;
 
 pub use fingerprint::Fingerprint;
 pub use id::{Epoch, InvalidTaskId, Principal, SessionId, TaskId};

@@ -79,17 +79,22 @@ impl TaskRecord {
     }
 
     /// Takes a claimed task back into the queue as if it had not been
-    /// claimed: its attempt has not begun.
+    /// claimed: its attempt has not begun. If it was asked to stop meanwhile,
+    /// it ends.
     ///
     /// # Errors
     ///
     /// [`Refused`] if the task has ended or belongs to somebody else.
-    pub fn release(&mut self, epoch: Epoch) -> Result<(), Refused> {
+    pub fn release(&mut self, epoch: Epoch, now: Timestamp) -> Result<(), Refused> {
         self.fence(epoch)?;
-        self.become_status(Status::Queued);
-        self.owner = None;
         self.attempt -= 1;
         self.started_at = None;
+        if let Some(reason) = self.cancel.take() {
+            self.end(Outcome::Cancelled(reason), now);
+            return Ok(());
+        }
+        self.become_status(Status::Queued);
+        self.owner = None;
         self.progress = None;
         Ok(())
     }
