@@ -18,6 +18,8 @@ mod server;
 mod state;
 pub mod store;
 mod task;
+#[cfg(test)]
+mod test_tool;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tool;

@@ -36,8 +36,8 @@ use std::ops::Index;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientRequest,
-    ProgressNotificationParam, ServerResult,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig,
+    ClientRequest, Implementation, ProgressNotificationParam, ServerResult,
 };
 use rmcp::service::{NotificationContext, Peer, PeerRequestOptions, RunningService};
 use rmcp::{ClientHandler, RoleClient, ServiceExt};
@@ -58,12 +58,20 @@ pub struct TestServer {
 }
 
 /// Keeps the progress notifications that arrive.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct TestClient {
+    name: String,
     progress: Arc<Mutex<Vec<ProgressNotificationParam>>>,
 }
 
 impl ClientHandler for TestClient {
+    fn get_info(&self) -> ClientConfig {
+        ClientConfig::new(
+            ClientCapabilities::default(),
+            Implementation::new(&self.name, "0"),
+        )
+    }
+
     async fn on_progress(
         &self,
         params: ProgressNotificationParam,
@@ -149,6 +157,15 @@ impl TestServer {
     ///
     /// If the handshake fails.
     pub async fn connect(tools: AsyncTools) -> Self {
+        Self::connect_as(tools, "test").await
+    }
+
+    /// Connects a client of this name to a server that runs already.
+    ///
+    /// # Panics
+    ///
+    /// If the handshake fails.
+    pub async fn connect_as(tools: AsyncTools, name: &str) -> Self {
         let (near, far) = tokio::io::duplex(PIPE);
         let server = tools.clone();
         tokio::spawn(async move {
@@ -156,7 +173,11 @@ impl TestServer {
                 let _ = service.waiting().await;
             }
         });
-        let client = TestClient::default()
+        let client = TestClient {
+            name: name.to_owned(),
+            progress: Arc::default(),
+        };
+        let client = client
             .serve(far)
             .await
             .unwrap_or_else(|error| panic!("the handshake failed: {error}"));

@@ -97,6 +97,12 @@ impl Engine {
         let record = self.store.get(id).await?;
         Ok(record.map(|record| View::stored(record, self.clock.now())))
     }
+
+    #[cfg(test)]
+    pub(crate) async fn stored_status(&self, id: TaskId) -> Status {
+        let record = self.store.get(id).await.expect("the store works");
+        record.expect("the task is kept").status
+    }
 }
 
 #[cfg(test)]

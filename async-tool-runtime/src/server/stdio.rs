@@ -135,3 +135,121 @@ impl<R: AsyncRead + Unpin> AsyncRead for WatchEnd<R> {
         polled
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rmcp::model::CallToolRequestParams;
+    use rmcp::{RoleClient, service::RunningService};
+    use serde_json::json;
+    use tokio::io::DuplexStream;
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::engine::Clock;
+    use crate::test_tool::SleepTool;
+    use crate::{MemoryStore, Registry};
+
+    struct Host {
+        client: RunningService<RoleClient, ()>,
+        server: JoinHandle<Result<(), ServeError>>,
+        terminate: CancellationToken,
+        tools: AsyncTools,
+    }
+
+    async fn host() -> Host {
+        let tools = AsyncTools::builder()
+            .registry(Registry::new().with(SleepTool))
+            .store(MemoryStore::with_clock(Clock::tokio()))
+            .drain(Duration::from_secs(10))
+            .build()
+            .await
+            .expect("builds");
+        let (client_end, server_end): (DuplexStream, DuplexStream) = tokio::io::duplex(4096);
+        let (input, output) = tokio::io::split(server_end);
+        let terminate = CancellationToken::new();
+        let terminated = terminate.clone().cancelled_owned();
+        let server = tokio::spawn(tools.clone().serve_pipes(input, output, terminated));
+        let client = ().serve(client_end).await.expect("handshake");
+        Host {
+            client,
+            server,
+            terminate,
+            tools,
+        }
+    }
+
+    async fn call(
+        client: &RunningService<RoleClient, ()>,
+        name: &str,
+        arguments: serde_json::Value,
+    ) -> serde_json::Value {
+        let arguments = arguments.as_object().cloned().unwrap_or_default();
+        let params = CallToolRequestParams::new(name.to_owned()).with_arguments(arguments);
+        let result = client.call_tool(params).await.expect("answered");
+        result.structured_content.expect("structured")
+    }
+
+    async fn status_in_store(tools: &AsyncTools, id: &str) -> crate::store::Status {
+        let id = id.parse().expect("an id");
+        tools.shared().server.engine.stored_status(id).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_input_settles_everything_within_a_second_and_a_half() {
+        let host = host().await;
+        let task = call(&host.client, "sleep_initiate", json!({"seconds": 3600})).await;
+        let id = task["task_id"].as_str().expect("an id").to_owned();
+        let closed = Instant::now();
+        drop(host.client);
+        host.server.await.expect("no panic").expect("served");
+        assert!(
+            closed.elapsed() <= Duration::from_millis(1500),
+            "{:?}",
+            closed.elapsed()
+        );
+        let status = status_in_store(&host.tools, &id).await;
+        assert_eq!(status, crate::store::Status::Failed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sigterm_drains_first() {
+        let host = host().await;
+        let short = call(&host.client, "sleep_initiate", json!({"seconds": 5})).await;
+        let long = call(&host.client, "sleep_initiate", json!({"seconds": 3600})).await;
+        let asked = Instant::now();
+        host.terminate.cancel();
+        host.server.await.expect("no panic").expect("served");
+        assert!(
+            asked.elapsed() <= Duration::from_millis(11_500),
+            "{:?}",
+            asked.elapsed()
+        );
+        let statuses = [
+            status_in_store(&host.tools, short["task_id"].as_str().unwrap_or_default()).await,
+            status_in_store(&host.tools, long["task_id"].as_str().unwrap_or_default()).await,
+        ];
+        assert_eq!(
+            statuses,
+            [
+                crate::store::Status::Completed,
+                crate::store::Status::Failed
+            ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_host_that_says_nothing_is_no_error() {
+        let tools = AsyncTools::builder()
+            .registry(Registry::new().with(SleepTool))
+            .build()
+            .await
+            .expect("builds");
+        let served = tools.serve_pipes(
+            tokio::io::empty(),
+            tokio::io::sink(),
+            std::future::pending(),
+        );
+        assert!(served.await.is_ok());
+    }
+}
