@@ -35,7 +35,7 @@ pub use descriptor::{Annotations, Descriptor, Names};
 pub use error::{BoxError, Cancelled, ToolError};
 pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;
-pub use server::{AsyncTools, Request, ServeError};
+pub use server::{AsyncTools, Composed, NameClash, Request, ServeError};
 pub use state::Borrow;
 pub use store::MemoryStore;
 pub use task::{InvalidTaskId, Principal, TaskId};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
@@ -12,6 +13,7 @@ use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::ToolServer;
+use super::compose::{ClashLog, Composed, NameClash, OwnTools};
 use crate::builder::AsyncToolsBuilder;
 
 /// What the server says about itself.
@@ -35,6 +37,7 @@ pub struct AsyncTools {
 pub(crate) struct Shared {
     pub(crate) server: ToolServer,
     identity: ServerIdentity,
+    clash_log: ClashLog,
 }
 
 impl Drop for Shared {
@@ -51,7 +54,11 @@ impl AsyncTools {
 
     pub(crate) fn new(server: ToolServer, identity: ServerIdentity) -> Self {
         Self {
-            shared: Arc::new(Shared { server, identity }),
+            shared: Arc::new(Shared {
+                server,
+                identity,
+                clash_log: ClashLog::default(),
+            }),
         }
     }
 
@@ -62,6 +69,22 @@ impl AsyncTools {
     /// The published tools, sorted by name.
     pub fn tools(&self) -> &[Tool] {
         self.shared.server.tools()
+    }
+
+    /// Adds these tools to a handler of the application's own: its tools,
+    /// prompts, resources and everything else keep working.
+    ///
+    /// The application serves the result with rmcp, and calls
+    /// [`shutdown`](Self::shutdown) when the service has ended: only
+    /// [`serve_stdio`](Self::serve_stdio) does that by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`NameClash`] if the handler has tools of the same names and implements
+    /// [`get_tool`](ServerHandler::get_tool), as rmcp's `#[tool_handler]` does.
+    /// With other handlers a clash is logged at the first `tools/list`.
+    pub fn wrap<H: ServerHandler>(&self, handler: H) -> Result<Composed<H>, NameClash> {
+        Composed::new(Arc::new(self.clone()), handler)
     }
 
     /// Ends the server in order: no new task is accepted, waiting calls are
@@ -129,6 +152,29 @@ impl ServerHandler for AsyncTools {
             .ok_or_else(|| {
                 ErrorData::invalid_params(format!("unknown tool: {}", request.name), None)
             })
+    }
+}
+
+impl OwnTools for AsyncTools {
+    fn tools(&self) -> &[Tool] {
+        self.tools()
+    }
+
+    fn instructions(&self) -> Option<&str> {
+        let instructions = self.shared.identity.instructions.as_deref();
+        instructions.filter(|text| !text.is_empty())
+    }
+
+    fn call<'a>(
+        &'a self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> BoxFuture<'a, Result<CallToolResponse, ErrorData>> {
+        Box::pin(self.call_tool(request, context))
+    }
+
+    fn clash_log(&self) -> &ClashLog {
+        &self.shared.clash_log
     }
 }
 

@@ -1,6 +1,7 @@
-//! The MCP side: the only place, with the client, that names rmcp's types
-//! (invariant 9).
+//! The MCP side: what rmcp calls. Beside the test client, only this names
+//! rmcp's types (invariant 9).
 
+mod compose;
 mod family;
 mod handler;
 mod request;
@@ -8,6 +9,7 @@ mod stdio;
 mod tools;
 mod wire;
 
+pub use compose::{Composed, NameClash};
 pub(crate) use family::{Families, RESERVED};
 pub use handler::AsyncTools;
 pub(crate) use handler::ServerIdentity;
