@@ -2,8 +2,9 @@
 
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
 use crate::refusal::Problem;
@@ -21,19 +22,59 @@ pub(crate) struct ToolSchemas {
 
 /// Generates the schemas of a tool with these types.
 pub(crate) fn of_tool<I: JsonSchema, O: JsonSchema>() -> ToolSchemas {
-    let input = SchemaSettings::draft2020_12()
+    let settings =
+        SchemaSettings::draft2020_12().with_transform(RecursiveTransform(without_number_format));
+    let input = settings
+        .clone()
         .for_deserialize()
         .into_generator()
         .into_root_schema_for::<I>();
-    let mut generator = SchemaSettings::draft2020_12()
-        .for_serialize()
-        .into_generator();
-    let output = generator.subschema_for::<O>();
-    let output_defs = generator.take_definitions(true);
+    let mut generator = settings.for_serialize().into_generator();
+    let mut output = generator.subschema_for::<O>().to_value();
+    let mut output_defs = generator.take_definitions(true);
+    inline(&mut output, &mut output_defs);
     ToolSchemas {
         input: object(input.to_value()),
-        output: output.to_value(),
+        output,
         output_defs,
+    }
+}
+
+/// Puts a definition in the place of a schema that is nothing but a reference
+/// to it, unless it is needed elsewhere, as that of a recursive type is.
+fn inline(schema: &mut Value, defs: &mut Map<String, Value>) {
+    let Some(name) = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|reference| reference.strip_prefix("#/$defs/"))
+        .map(str::to_owned)
+    else {
+        return;
+    };
+    let needed = Value::Object(defs.clone())
+        .to_string()
+        .contains(&format!("\"#/$defs/{name}\""));
+    if schema.as_object().is_some_and(|schema| schema.len() == 1)
+        && !needed
+        && let Some(definition) = defs.remove(&name)
+    {
+        *schema = definition;
+    }
+}
+
+/// Takes out `"format": "uint64"` and its like: they are no formats of JSON
+/// Schema, the range says the same, and every byte is read by a model.
+fn without_number_format(schema: &mut Schema) {
+    let of_numbers = ["integer", "number"];
+    let is_number = match schema.get("type") {
+        Some(Value::String(name)) => of_numbers.contains(&name.as_str()),
+        Some(Value::Array(names)) => names
+            .iter()
+            .any(|name| name.as_str().is_some_and(|name| of_numbers.contains(&name))),
+        _ => false,
+    };
+    if is_number {
+        schema.remove("format");
     }
 }
 

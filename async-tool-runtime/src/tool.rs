@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::context::TaskContext;
 use crate::descriptor::Descriptor;
@@ -129,11 +129,11 @@ pub(crate) trait ErasedTool: Send + Sync {
     fn schemas(&self) -> ToolSchemas;
     fn tool_type(&self) -> TypeId;
     /// Whether these arguments decode, without running anything.
-    fn check(&self, arguments: &Map<String, Value>) -> Result<(), DecodeError>;
+    fn check(&self, arguments: Value) -> Result<(), DecodeError>;
     /// Decodes, runs, encodes. `result_limit` is in bytes of JSON.
     fn run<'a>(
         &'a self,
-        arguments: Map<String, Value>,
+        arguments: Value,
         call: Call<'a>,
         result_limit: usize,
     ) -> BoxFuture<'a, Result<String, RunError>>;
@@ -185,18 +185,18 @@ impl<T: AsyncTool> ErasedTool for T {
         TypeId::of::<T>()
     }
 
-    fn check(&self, arguments: &Map<String, Value>) -> Result<(), DecodeError> {
-        decode::<T::Input>(Value::Object(arguments.clone())).map(drop)
+    fn check(&self, arguments: Value) -> Result<(), DecodeError> {
+        decode::<T::Input>(arguments).map(drop)
     }
 
     fn run<'a>(
         &'a self,
-        arguments: Map<String, Value>,
+        arguments: Value,
         call: Call<'a>,
         result_limit: usize,
     ) -> BoxFuture<'a, Result<String, RunError>> {
         Box::pin(async move {
-            let input = decode(Value::Object(arguments)).map_err(RunError::Decode)?;
+            let input = decode(arguments).map_err(RunError::Decode)?;
             let output = AsyncTool::run(self, input, call)
                 .await
                 .map_err(RunError::Tool)?;

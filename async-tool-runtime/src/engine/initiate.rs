@@ -49,22 +49,23 @@ impl Engine {
         if self.is_draining() && key.is_none() {
             return Err(Refusal::ShuttingDown);
         }
-        entry.tool.check(&arguments).map_err(|error| {
-            Refusal::InvalidArguments(vec![Problem {
-                path: error.path,
-                message: error.message,
-            }])
-        })?;
-        let key = key.map(|key| TaskKey {
-            key: key.into(),
-            fingerprint: Fingerprint::of(&entry.name, &arguments),
-        });
-        let text = Value::Object(arguments).to_string();
+        let arguments = Value::Object(arguments);
+        let text = arguments.to_string();
         if text.len() > self.config.max_arguments {
             return Err(Refusal::ArgumentsTooLarge {
                 limit: self.config.max_arguments,
             });
         }
+        let key = key.map(|key| TaskKey {
+            key: key.into(),
+            fingerprint: Fingerprint::of(&entry.name, &arguments),
+        });
+        entry.tool.check(arguments).map_err(|error| {
+            Refusal::InvalidArguments(vec![Problem {
+                path: error.path,
+                message: error.message,
+            }])
+        })?;
         let new = NewTask {
             id: TaskId::random(),
             tool: Arc::clone(&entry.name),

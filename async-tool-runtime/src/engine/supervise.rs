@@ -4,7 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::Instrument;
@@ -294,7 +294,7 @@ async fn run(
     state: Arc<StateMap>,
     result_limit: usize,
 ) -> Result<String, RunError> {
-    let arguments: Map<String, Value> = serde_json::from_str(&arguments).map_err(|error| {
+    let arguments: Value = serde_json::from_str(&arguments).map_err(|error| {
         RunError::Decode(crate::tool::DecodeError {
             path: String::new(),
             message: error.to_string(),

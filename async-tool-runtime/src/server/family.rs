@@ -11,6 +11,7 @@ use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::{Catalog, Entry};
+use crate::descriptor::Annotations;
 use crate::engine::Config;
 use crate::schema::Checker;
 
@@ -113,15 +114,15 @@ fn initiate(entry: &Entry, config: &Config) -> Tool {
         description.push_str("\n\n");
     }
     description.push_str(&format!(
-        "Starts a task and answers at once with its task_id. Then call {} with wait_seconds until \
-         done is true; {} stops it. A finished task stays readable for {}.",
+        "Starts a task. Call {} with its task_id and wait_seconds until done is true; {} stops it. \
+         Readable for {} after its end.",
         descriptor.status_name(),
         descriptor.cancel_name(),
         humantime::format_duration(Duration::from_secs(retention.as_secs().max(1))),
     ));
 
     let mut input = entry.schemas.input.clone();
-    // Titles repeat the Rust names and tell a model nothing.
+    // They repeat the Rust names and tell a model nothing.
     for noise in ["$schema", "title", "description"] {
         input.remove(noise);
     }
@@ -134,16 +135,16 @@ fn initiate(entry: &Entry, config: &Config) -> Tool {
         properties.insert(
             "idempotency_key".into(),
             json!({
-                "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$",
-                "description": "Retrying with the same key and arguments gives the same task.",
+                "type": "string", "pattern": "^[!-~]{1,255}$",
+                "description": "Same key and arguments: same task.",
             }),
         );
         properties.insert(
             "max_wait_seconds".into(),
             json!({
                 "type": "number", "exclusiveMinimum": 0, "maximum": max_wait.as_secs_f64(),
-                "description": "Fail the task if it has not finished this many seconds from now. \
-                    Does not make this call wait; normally leave out.",
+                "description": "Fail the task if it has not finished this many seconds from now; \
+                    does not make this call wait; normally leave out.",
             }),
         );
     }
@@ -152,34 +153,33 @@ fn initiate(entry: &Entry, config: &Config) -> Tool {
         .or_insert(Value::Bool(false));
 
     let mut output = json!({
-        "task_id": text("Names the task."),
-        "status": text("Where it stands."),
-        "done": {"type": "boolean", "description": "It has ended."},
-        "poll_after_seconds": {"type": "integer", "description": "Ask again after this pause."},
-        "next": text("What to do now."),
-        "error": error_schema(),
+        "task_id": text("The task."),
+        "next": text("What to do."),
+        "error": error(),
     });
     let mut defs = Map::new();
     if descriptor.inline.is_some() {
         output["result"] = entry.schemas.output.clone();
         defs.clone_from(&entry.schemas.output_defs);
     }
-    let hints = descriptor.annotations;
     let mut tool = tool(
         descriptor.initiate_name(),
         description,
         input,
-        &output,
+        json!({ "properties": output }),
         defs,
-    )
-    .with_annotations(ToolAnnotations::from_raw(
-        None,
-        hints.read_only,
-        hints.destructive,
-        hints.idempotent,
-        hints.open_world,
-    ));
+    );
     tool.title = descriptor.title.map(str::to_owned);
+    let hints = descriptor.annotations;
+    if hints != Annotations::new() {
+        tool.annotations = Some(ToolAnnotations::from_raw(
+            None,
+            hints.read_only,
+            hints.destructive,
+            hints.idempotent,
+            hints.open_world,
+        ));
+    }
     tool
 }
 
@@ -189,62 +189,52 @@ fn status(entry: &Entry, config: &Config) -> Tool {
     let input = object(json!({
         "type": "object",
         "properties": {
-            "task_id": text(&format!("As {} answered.", descriptor.initiate_name())),
+            "task_id": text("The task."),
             "wait_seconds": {
-                "type": "number", "minimum": 0, "default": 0,
+                "type": "number", "minimum": 0,
                 "description": format!(
-                    "Wait this long for the end before answering (at most {cap}; saves turns)."
+                    "Wait this long for the end, at most {cap}. Saves turns."
                 ),
             },
-            "until": {
-                "type": "string", "enum": ["done", "step"], "default": "done",
-                "description": "step: answer also when the step changes.",
-            },
+            "until": {"enum": ["done", "step"], "description": "step: answer a new step too."},
             "since": {
                 "type": "integer", "minimum": 0,
-                "description": "With until=step: the revision seen last.",
+                "description": "Revision last seen.",
             },
-            "include_result": {"type": "boolean", "default": true, "description": "Answer the result."},
+            "include_result": {"type": "boolean"},
         },
         "required": ["task_id"],
         "additionalProperties": false,
     }));
-    let mut output = json!({
-        "task_id": text("Names the task."),
-        "status": {
-            "enum": ["queued", "working", "input_required", "completed", "failed", "cancelled"],
-            "description": "Where it stands.",
-        },
-        "done": {"type": "boolean", "description": "It has ended."},
-        "revision": integer("Grows with each change of status or step."),
-        "message": text("What is happening, or why it was cancelled."),
-        "progress": {
-            "type": "object", "description": "How far it is.",
-            "properties": {
-                "fraction": {"type": "number", "description": "0 to 1."},
-                "current": integer("Units done in this step."),
-                "total": integer("Units in this step."),
-                "step": text("Name of this step."),
-                "step_number": integer("From 1."),
-                "step_count": integer("Steps in all."),
+    let output = json!({
+        "properties": {
+            "task_id": text("The task."),
+            "status": {
+                "enum": ["queued", "working", "input_required", "completed", "failed", "cancelled"],
+                "description": "Its state.",
             },
+            "done": done(),
+            "revision": integer("Grows with status and step."),
+            "message": text("What goes on."),
+            "progress": {
+                "type": "object",
+                "description": "fraction of all; current of total in step, step_number of step_count.",
+            },
+            "eta_seconds": integer("Time left."),
+            "poll_after_seconds": integer("Ask again then."),
+            "attempt": integer("From 2."),
+            "cancel_requested": {"type": "boolean", "description": "To stop."},
+            "result": entry.schemas.output,
+            "error": error(),
         },
-        "eta_seconds": integer("Estimated time left."),
-        "poll_after_seconds": integer("Ask again after this pause."),
-        "attempt": integer("Execution; absent for the first."),
-        "cancel_requested": {"type": "boolean", "description": "It was asked to stop."},
-        "created_at": text("RFC 3339."),
-        "started_at": text("RFC 3339."),
-        "finished_at": text("RFC 3339."),
-        "expires_at": text("Readable until."),
-        "error": error_schema(),
+        // created_at, started_at, finished_at, expires_at
+        "patternProperties": {"_at$": text("RFC 3339.")},
     });
-    output["result"] = entry.schemas.output.clone();
     tool(
         descriptor.status_name(),
         format!("Reads a task of {}.", descriptor.initiate_name()),
         input,
-        &output,
+        output,
         entry.schemas.output_defs.clone(),
     )
     .with_annotations(ToolAnnotations::new().read_only(true).idempotent(true))
@@ -255,53 +245,48 @@ fn cancel(entry: &Entry) -> Tool {
     let input = object(json!({
         "type": "object",
         "properties": {
-            "task_id": text(&format!("As {} answered.", descriptor.initiate_name())),
-            "reason": {"type": "string", "maxLength": 500, "description": "Why."},
+            "task_id": text("The task."),
+            "reason": {"type": "string", "maxLength": 500},
         },
         "required": ["task_id"],
         "additionalProperties": false,
     }));
     let output = json!({
-        "task_id": text("Names the task."),
-        "status": text("cancelled, or how it ended before that."),
-        "done": {"type": "boolean", "description": "It has ended; false: it is stopping."},
-        "error": error_schema(),
+        "properties": {"done": done()},
     });
     tool(
         descriptor.cancel_name(),
         format!("Stops a task of {}.", descriptor.initiate_name()),
         input,
-        &output,
+        output,
         Map::new(),
     )
     .with_annotations(ToolAnnotations::new().idempotent(true).destructive(true))
 }
 
+/// Puts a tool together. No property of the output is required: refusals have
+/// an `error` alone, and clients check those against the schema as well.
 fn tool(
     name: String,
     description: String,
     input: Map<String, Value>,
-    output: &Value,
+    output: Value,
     defs: Map<String, Value>,
 ) -> Tool {
-    // No property is required: refusals have an `error` alone, and clients
-    // validate those as well.
-    let mut schema = object(json!({ "type": "object", "properties": output }));
+    let mut output = object(output);
+    output.insert("type".into(), "object".into());
     if !defs.is_empty() {
-        schema.insert("$defs".into(), Value::Object(defs));
+        output.insert("$defs".into(), Value::Object(defs));
     }
-    Tool::new(name, description, input).with_raw_output_schema(Arc::new(schema))
+    Tool::new(name, description, input).with_raw_output_schema(Arc::new(output))
 }
 
-fn error_schema() -> Value {
-    json!({
-        "type": "object", "description": "Why the task failed or the call was refused.",
-        "properties": {
-            "code": {"type": "string"},
-            "message": {"type": "string"},
-            "retryable": {"type": "boolean"},
-        },
-    })
+fn done() -> Value {
+    json!({"type": "boolean", "description": "Ended."})
+}
+
+fn error() -> Value {
+    json!({"type": "object", "description": "code, message, retryable."})
 }
 
 fn text(description: &str) -> Value {

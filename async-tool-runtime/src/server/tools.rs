@@ -58,14 +58,15 @@ impl ToolServer {
         arguments: Map<String, Value>,
         context: &RequestContext<RoleServer>,
     ) -> Result<Value, Refusal> {
-        let arguments = Value::Object(arguments);
+        let mut arguments = Value::Object(arguments);
         member
             .input
             .check(&arguments)
             .map_err(Refusal::InvalidArguments)?;
-        let Value::Object(arguments) = arguments else {
-            return Err(Refusal::InvalidArguments(Vec::new()));
-        };
+        let arguments = arguments
+            .as_object_mut()
+            .map(std::mem::take)
+            .unwrap_or_default();
         match member.verb {
             Verb::Initiate => self.initiate(member, principal, arguments).await,
             Verb::Status => self.status(member, principal, &arguments, context).await,

@@ -71,11 +71,11 @@ fn task(tool: &str) -> NewTask {
 }
 
 fn keyed(key: &str, arguments: &str) -> NewTask {
-    let arguments_object = serde_json::from_str(arguments).expect("an object");
+    let value = serde_json::from_str(arguments).expect("JSON");
     NewTask {
         key: Some(TaskKey {
             key: key.into(),
-            fingerprint: Fingerprint::of("t", &arguments_object),
+            fingerprint: Fingerprint::of("t", &value),
         }),
         arguments: arguments.into(),
         ..task("t")
