@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::stop::Cause;
-use crate::store::{Beat, Report};
+use crate::store::{Beat, Epoch, Report, TaskId};
 
 /// How often progress is written at most.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -43,24 +43,30 @@ impl Engine {
         let store = Arc::clone(&self.store);
         let lease = self.worker.lease;
         let sent = Instant::now();
+        let claiming = self.worker.is_claiming();
         let beat = Self::detached(async move { store.beat(lease, reports).await });
         match tokio::time::timeout(lease.duration / 3, beat).await {
             Ok(Ok(beat)) => {
                 if sent.elapsed() < lease.duration {
                     self.worker.renewed();
                 }
-                self.heed(beat);
+                let owned = self.heed(beat);
+                // While nothing is being claimed, everything of ours is known.
+                if !claiming && !self.worker.is_claiming() {
+                    self.give_back_unknown(owned).await;
+                }
             }
             Ok(Err(error)) => tracing::warn!(%error, "the heartbeat failed"),
             Err(_) => tracing::warn!("the heartbeat got no answer in time"),
         }
         if self.worker.lease_age() >= lease.duration {
             tracing::error!("the lease was lost; what runs here is stopped");
-            self.worker.stop_all(&Cause::LeaseLost);
+            self.worker.stop_running(&Cause::LeaseLost);
         }
     }
 
-    fn heed(&self, beat: Beat) {
+    /// Passes on what the beat brought; returns what the session owns.
+    fn heed(&self, beat: Beat) -> Vec<(TaskId, Epoch)> {
         for (id, reason) in beat.cancelled {
             if let Some(live) = self.worker.get(id) {
                 live.stop.fire(Cause::Cancelled(reason));
@@ -69,6 +75,18 @@ impl Engine {
         for id in beat.fenced {
             if let Some(live) = self.worker.get(id) {
                 live.stop.fire(Cause::LeaseLost);
+            }
+        }
+        beat.owned
+    }
+
+    /// Gives back what the store takes for ours and nobody here knows: the
+    /// answer to a claim got lost. Their attempts have never begun. (What has
+    /// ended in the meantime refuses to be given back.)
+    async fn give_back_unknown(&self, owned: Vec<(TaskId, Epoch)>) {
+        for (id, epoch) in owned {
+            if self.worker.get(id).is_none() {
+                self.give_back(id, epoch).await;
             }
         }
     }

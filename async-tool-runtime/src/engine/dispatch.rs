@@ -26,6 +26,7 @@ impl Engine {
             self.worker.remember_backlog();
             return;
         }
+        let _claiming = self.worker.claiming();
         let store = Arc::clone(&self.store);
         let lease = self.worker.lease;
         let claim = {

@@ -119,6 +119,7 @@ impl Engine {
         queue: Option<usize>,
     ) -> Result<Created, crate::store::StoreError> {
         let slot = self.worker.slots.take(&tool);
+        let _claiming = slot.as_ref().map(|_| self.worker.claiming());
         let limit = if self.is_draining() {
             0
         } else {

@@ -20,14 +20,40 @@ use crate::task::{SessionId, TaskId, TaskRecord};
 pub(crate) struct Worker {
     pub(crate) lease: Lease,
     pub(crate) slots: Slots,
-    running: Mutex<HashMap<TaskId, Arc<Live>>>,
-    /// How many tasks run; watched for becoming zero, and for not being it.
-    count: watch::Sender<usize>,
+    running: Mutex<Running>,
+    /// How much goes on: tasks that run, and claims under way.
+    load: watch::Sender<Load>,
     /// When the lease was renewed last.
     renewed: Mutex<Instant>,
     /// Something may be queued that nobody has tried to claim.
     backlog: AtomicBool,
     pub(crate) wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Running {
+    tasks: HashMap<TaskId, Arc<Live>>,
+    /// Everything was asked to stop, and so is whatever comes after.
+    stopping: Option<Cause>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Load {
+    running: usize,
+    claiming: usize,
+}
+
+/// A claim under way: the store may have given this worker tasks that it does
+/// not know yet.
+#[derive(Debug)]
+pub(crate) struct Claiming<'a> {
+    worker: &'a Worker,
+}
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        self.worker.load.send_modify(|load| load.claiming -= 1);
+    }
 }
 
 /// A task that this worker executes.
@@ -52,7 +78,7 @@ impl Worker {
             lease: Lease::new(SessionId::random(), config.lease),
             slots: Slots::new(config.slots, catalog),
             running: Mutex::default(),
-            count: watch::Sender::new(0),
+            load: watch::Sender::default(),
             renewed: Mutex::new(Instant::now()),
             // An earlier process may have left something.
             backlog: AtomicBool::new(true),
@@ -60,39 +86,66 @@ impl Worker {
         }
     }
 
+    /// Says that a claim is under way, until what it brings has been added.
+    pub(crate) fn claiming(&self) -> Claiming<'_> {
+        self.load.send_modify(|load| load.claiming += 1);
+        Claiming { worker: self }
+    }
+
+    pub(crate) fn is_claiming(&self) -> bool {
+        self.load.borrow().claiming > 0
+    }
+
     pub(crate) fn add(&self, live: Arc<Live>) {
         let mut running = self.running();
-        running.insert(live.record.id, live);
-        self.count.send_replace(running.len());
+        if let Some(cause) = &running.stopping {
+            live.stop.fire(cause.clone());
+        }
+        running.tasks.insert(live.record.id, live);
+        let count = running.tasks.len();
+        self.load.send_modify(|load| load.running = count);
     }
 
     pub(crate) fn remove(&self, id: TaskId) {
         let mut running = self.running();
-        running.remove(&id);
-        self.count.send_replace(running.len());
+        running.tasks.remove(&id);
+        let count = running.tasks.len();
+        self.load.send_modify(|load| load.running = count);
     }
 
     pub(crate) fn get(&self, id: TaskId) -> Option<Arc<Live>> {
-        self.running().get(&id).cloned()
+        self.running().tasks.get(&id).cloned()
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Live>> {
-        self.running().values().cloned().collect()
+        self.running().tasks.values().cloned().collect()
     }
 
-    /// Completes when nothing runs.
+    /// Completes when nothing runs and nothing is being claimed.
     pub(crate) async fn idle(&self) {
+        let mut load = self.load.subscribe();
         // The sender is not dropped while `self` is borrowed.
-        let _ = self.count.subscribe().wait_for(|count| *count == 0).await;
+        let _ = load.wait_for(|load| *load == Load::default()).await;
     }
 
     /// Completes when something runs.
     pub(crate) async fn busy(&self) {
-        let _ = self.count.subscribe().wait_for(|count| *count > 0).await;
+        let mut load = self.load.subscribe();
+        let _ = load.wait_for(|load| load.running > 0).await;
     }
 
+    /// Asks everything to stop that runs now or is started later.
     pub(crate) fn stop_all(&self, cause: &Cause) {
-        for live in self.all() {
+        let mut running = self.running();
+        running.stopping = Some(cause.clone());
+        for live in running.tasks.values() {
+            live.stop.fire(cause.clone());
+        }
+    }
+
+    /// Asks everything to stop that runs now.
+    pub(crate) fn stop_running(&self, cause: &Cause) {
+        for live in self.running().tasks.values() {
             live.stop.fire(cause.clone());
         }
     }
@@ -123,7 +176,7 @@ impl Worker {
         self.backlog.swap(false, Ordering::AcqRel)
     }
 
-    fn running(&self) -> MutexGuard<'_, HashMap<TaskId, Arc<Live>>> {
+    fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

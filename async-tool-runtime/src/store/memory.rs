@@ -401,14 +401,13 @@ impl State {
         }
         if let Some(session) = self.sessions.get_mut(&lease.session) {
             session.alive_until = Instant::now() + lease.duration;
-            beat.cancelled = session
-                .owned
-                .iter()
-                .filter_map(|id| {
-                    let reason = self.tasks.get(id)?.record.cancel.as_ref()?;
-                    Some((*id, Arc::clone(reason)))
-                })
-                .collect();
+            let owned = session.owned.iter().filter_map(|id| self.tasks.get(id));
+            for Task { record, .. } in owned {
+                beat.owned.push((record.id, record.epoch));
+                if let Some(reason) = &record.cancel {
+                    beat.cancelled.push((record.id, Arc::clone(reason)));
+                }
+            }
         }
         beat
     }

@@ -70,7 +70,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<TaskRecord>, StoreError>;
 
     /// Renews a session's lease and keeps the progress of its tasks. A report
-    /// with an old epoch is dropped and its task returned as fenced.
+    /// with an old epoch is dropped and its task returned as fenced. The
+    /// answer lists what the session owns, so that a worker which has missed
+    /// the answer to a claim finds out.
     async fn beat(&self, lease: Lease, reports: Vec<Report>) -> Result<Beat, StoreError>;
 
     /// Ends a task that its worker executed. The first terminal write wins.
@@ -233,6 +235,8 @@ pub struct Beat {
     pub cancelled: Vec<(TaskId, Arc<str>)>,
     /// Tasks among the reports that the session does not own any more.
     pub fenced: Vec<TaskId>,
+    /// All tasks of the session, with the epochs of their claims.
+    pub owned: Vec<(TaskId, Epoch)>,
 }
 
 /// What was cleaned up.
