@@ -21,9 +21,9 @@ pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
 /// use async_tool_runtime::ToolError;
 ///
 /// let error = ToolError::new("the registry refused the image")
-///     .code("push_refused")
-///     .retryable(true)
-///     .details(serde_json::json!({ "image": "web:42" }));
+///     .with_code("push_refused")
+///     .with_retryable(true)
+///     .with_details(serde_json::json!({ "image": "web:42" }));
 /// assert_eq!(error.to_string(), "the registry refused the image");
 /// ```
 pub struct ToolError {
@@ -62,23 +62,38 @@ impl ToolError {
 
     /// Sets the code that clients can rely on, such as `quota_exceeded`.
     #[must_use]
-    pub fn code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
+    pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.facts.code = code.into();
         self
     }
 
     /// Says whether the same call may succeed later.
     #[must_use]
-    pub fn retryable(mut self, retryable: bool) -> Self {
+    pub fn with_retryable(mut self, retryable: bool) -> Self {
         self.facts.retryable = retryable;
         self
     }
 
     /// Adds details for a program to read. They reach the client as they are.
     #[must_use]
-    pub fn details(mut self, details: Value) -> Self {
+    pub fn with_details(mut self, details: Value) -> Self {
         self.facts.details = Some(details);
         self
+    }
+
+    /// The code.
+    pub fn code(&self) -> &str {
+        &self.facts.code
+    }
+
+    /// Whether the same call may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.facts.retryable
+    }
+
+    /// The details.
+    pub fn details(&self) -> Option<&Value> {
+        self.facts.details.as_ref()
     }
 }
 
@@ -157,7 +172,7 @@ pub(crate) fn facts_of(error: &(dyn Error + 'static)) -> Facts {
 /// returns so that `?` can end the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the task was asked to stop")]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "authors return it themselves")]
 pub struct Cancelled;
 
 #[cfg(test)]
@@ -166,9 +181,9 @@ mod tests {
 
     fn sample() -> ToolError {
         ToolError::new("no quota left")
-            .code("quota")
-            .retryable(true)
-            .details(serde_json::json!({"limit": 3}))
+            .with_code("quota")
+            .with_retryable(true)
+            .with_details(serde_json::json!({"limit": 3}))
     }
 
     #[test]

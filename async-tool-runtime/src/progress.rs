@@ -58,11 +58,26 @@ struct Cell {
 #[derive(Default)]
 struct Text {
     message: Option<String>,
-    steps: Vec<String>,
+    steps: Vec<Step>,
     /// Index of the present step.
     step: Option<usize>,
     /// How often the step changed.
     step_changes: u64,
+}
+
+struct Step {
+    name: String,
+    weight: f64,
+}
+
+impl Step {
+    fn new(name: String, weight: f64) -> Self {
+        let usable = weight.is_finite() && weight > 0.0;
+        Self {
+            name: shortened(name, MAX_STEP_NAME),
+            weight: if usable { weight } else { 1.0 },
+        }
+    }
 }
 
 /// Progress at one moment.
@@ -114,17 +129,37 @@ impl Progress {
     /// Declares the named steps, in order, replacing what was declared
     /// before. The first one starts with [`Steps::start`] or [`Steps::next`].
     ///
-    /// At most 200 steps are kept, and 100 characters of each name.
+    /// All steps count as equally long; see
+    /// [`weighted_steps`](Self::weighted_steps). At most 200 steps are kept,
+    /// and 100 characters of each name.
     pub fn steps<I>(&self, names: I) -> Steps
     where
         I: IntoIterator,
         I::Item: Into<String>,
     {
+        self.weighted_steps(names.into_iter().map(|name| (name, 1.0)))
+    }
+
+    /// [`steps`](Self::steps) that take different times: each comes with how
+    /// long it probably takes, in any unit. The overall fraction and the ETA
+    /// follow that.
+    ///
+    /// ```
+    /// # let task = async_tool_runtime::TaskContext::detached("build");
+    /// let steps = task.progress().weighted_steps([("resolve", 1.0), ("compile", 9.0)]);
+    /// steps.start("compile");
+    /// assert_eq!(task.progress().state().fraction, Some(0.1));
+    /// ```
+    pub fn weighted_steps<I, N>(&self, steps: I) -> Steps
+    where
+        I: IntoIterator<Item = (N, f64)>,
+        N: Into<String>,
+    {
         let mut text = self.text();
-        text.steps = names
+        text.steps = steps
             .into_iter()
             .take(MAX_STEPS)
-            .map(|name| shortened(name.into(), MAX_STEP_NAME))
+            .map(|(name, weight)| Step::new(name.into(), weight))
             .collect();
         text.step = None;
         drop(text);
@@ -189,7 +224,10 @@ impl Progress {
             fraction: self.overall(&text, current, total),
             current: counted.then_some(current),
             total,
-            step: text.step.and_then(|step| text.steps.get(step)).cloned(),
+            step: text
+                .step
+                .and_then(|step| text.steps.get(step))
+                .map(|step| step.name.clone()),
             step_number: text.step.map(|step| step + 1),
             step_count: (!text.steps.is_empty()).then_some(text.steps.len()),
             message: text.message.clone(),
@@ -210,12 +248,14 @@ impl Progress {
             Some(total) => Some((current as f64 / total as f64).min(1.0)),
             None => None,
         });
-        #[expect(clippy::cast_precision_loss, reason = "at most 200 steps")]
-        let now = match (text.step, text.steps.len()) {
-            (Some(step), count) if count > 0 => {
-                Some((step as f64 + within.unwrap_or(0.0)) / count as f64)
+        let now = match text.step {
+            Some(step) => {
+                let weight = |steps: &[Step]| steps.iter().map(|step| step.weight).sum::<f64>();
+                let done =
+                    weight(&text.steps[..step]) + text.steps[step].weight * within.unwrap_or(0.0);
+                Some(done / weight(&text.steps))
             }
-            _ => within,
+            None => within,
         }?;
         let highest = self
             .cell
@@ -274,17 +314,18 @@ impl Steps {
     /// that was not declared becomes one more step at the end; one that has
     /// passed already changes nothing.
     pub fn start(&self, name: &str) {
-        let name = shortened(name.to_owned(), MAX_STEP_NAME);
-        let known = self.progress.text().steps.contains(&name);
-        if !known {
+        let step = Step::new(name.to_owned(), 1.0);
+        let index = {
             let mut text = self.progress.text();
-            if text.steps.len() >= MAX_STEPS {
-                return;
+            let known = text.steps.iter().position(|known| known.name == step.name);
+            if known.is_none() && text.steps.len() < MAX_STEPS {
+                text.steps.push(step);
+                Some(text.steps.len() - 1)
+            } else {
+                known
             }
-            text.steps.push(name.clone());
-        }
-        self.progress
-            .enter(|text| text.steps.iter().position(|step| *step == name));
+        };
+        self.progress.enter(|_| index);
     }
 
     /// Enters the step after the present one; after the last, nothing

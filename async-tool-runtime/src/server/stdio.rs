@@ -23,11 +23,11 @@ const FLUSH: Duration = Duration::from_millis(150);
 
 impl AsyncTools {
     /// Serves MCP on standard input and output until the host closes the
-    /// input or the process gets SIGTERM.
+    /// input or the process gets SIGTERM or Ctrl-C.
     ///
     /// When the input ends, the host is about to kill the process: attempts
     /// are asked to stop, waiting calls are answered, and everything is
-    /// settled within 1.5 seconds. SIGTERM gives running attempts the drain
+    /// settled within 1.5 seconds. A signal gives running attempts the drain
     /// time first; see [`shutdown`](Self::shutdown).
     ///
     /// # Errors
@@ -88,24 +88,33 @@ impl AsyncTools {
     }
 }
 
-/// Completes when the process is asked to end.
-#[cfg(unix)]
+/// Completes when the process is asked to end: SIGTERM, or Ctrl-C where the
+/// server is tried out in a terminal.
 async fn terminated() {
-    use tokio::signal::unix::{SignalKind, signal};
-    match signal(SignalKind::terminate()) {
-        Ok(mut signal) => {
-            signal.recv().await;
+    #[cfg(unix)]
+    let term = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot watch for SIGTERM");
+                std::future::pending::<()>().await;
+            }
         }
-        Err(error) => {
-            tracing::warn!(%error, "cannot watch for SIGTERM");
-            std::future::pending::<()>().await;
+    };
+    #[cfg(not(unix))]
+    let term = std::future::pending::<()>();
+    tokio::select! {
+        () = term => {}
+        interrupted = tokio::signal::ctrl_c() => {
+            if let Err(error) = interrupted {
+                tracing::warn!(%error, "cannot watch for Ctrl-C");
+                std::future::pending::<()>().await;
+            }
         }
     }
-}
-
-#[cfg(not(unix))]
-async fn terminated() {
-    std::future::pending().await
 }
 
 /// Tells when the input has ended: rmcp learns it too, but says so only after
