@@ -1,5 +1,152 @@
 //! Long-running MCP tools from ordinary async functions.
 
+/// Turns an async function into a family of MCP tools.
+///
+/// ```
+/// use std::path::PathBuf;
+///
+/// use async_tool::{TaskContext, async_tool};
+///
+/// # pub struct Workspace;
+/// # #[derive(serde::Serialize, schemars::JsonSchema)]
+/// # pub struct BuildReport { binaries: Vec<String> }
+/// /// Compile a Cargo project and package its binaries.
+/// #[async_tool(timeout = "15m", concurrency = 2)]
+/// async fn build(
+///     /// Directory that holds Cargo.toml.
+///     project: PathBuf,
+///     /// Compile with optimisations.
+///     #[serde(default)]
+///     release: bool,
+///     task: &TaskContext,
+///     workspace: &Workspace,
+/// ) -> Result<BuildReport, std::io::Error> {
+///     // …
+/// #   let _ = (project, release, task, workspace);
+/// #   Ok(BuildReport { binaries: Vec::new() })
+/// }
+/// ```
+///
+/// publishes `build_initiate`, `build_status` and `build_cancel`. The function
+/// stays what it was, and can be called.
+///
+/// # Parameters
+///
+/// **What is owned comes from the caller; what is borrowed comes from the
+/// server.**
+///
+/// An owned parameter is an argument of the initiate tool. Its type implements
+/// `Deserialize`, `Serialize` and `JsonSchema`; its doc comment is what models
+/// read; `#[serde(...)]` and `#[schemars(...)]` on it do what they do on the
+/// field of a struct. An `Option<T>` may be left out, and so may what has
+/// `#[serde(default)]`; a property that no parameter names is refused.
+///
+/// ```
+/// # use async_tool::async_tool;
+/// /// Resize a picture.
+/// #[async_tool]
+/// async fn resize(
+///     /// Where the picture is.
+///     source: String,
+///     /// Width in pixels.
+///     #[schemars(range(min = 1, max = 10_000))]
+///     width: u32,
+///     /// The picture's own proportions, if left out.
+///     height: Option<u32>,
+///     /// What to do with what does not fit.
+///     #[serde(rename = "fit", default = "crop")]
+///     fitting: String,
+/// ) -> Result<String, async_tool::ToolError> {
+///     // …
+/// #   let _ = (source, width, height);
+/// #   Ok(fitting)
+/// }
+///
+/// fn crop() -> String {
+///     "crop".to_owned()
+/// }
+/// ```
+///
+/// A parameter `&T` is lent by the server for the time of one attempt. The
+/// task's own are [`&TaskContext`](crate::TaskContext),
+/// [`&Progress`](crate::Progress) and tokio-util's `&CancellationToken`; any
+/// other `T` is what the application gave by
+/// [`.state(value)`](crate::AsyncToolsBuilder::state), found by its type. A
+/// server for which a type was forgotten does not start: `build()` names the
+/// tool and the type.
+///
+/// # Result
+///
+/// The function returns `T` or `Result<T, E>`, also by an alias such as
+/// `anyhow::Result<T>`. `T` implements `Serialize` and `JsonSchema`. `E`
+/// converts into `Box<dyn Error + Send + Sync>`: every error type does, and
+/// `anyhow::Error` and `String` do too. [`ToolError`](crate::ToolError) also
+/// sets what programs read of an error.
+///
+/// # Options
+///
+/// Durations are strings such as `"90s"`, `"15m"` or `"1h30m"`.
+///
+/// | option | default | meaning |
+/// | --- | --- | --- |
+/// | `name = "..."` | the function's | the tool's name; the family's names begin with it |
+/// | `title = "..."` | none | a name for people |
+/// | `description = "..."` | the doc comment | what the tool does, for models |
+/// | `timeout = "..."` | none | how long one attempt may run |
+/// | `max_wait = "..."` | none | upper bound, and default, of the caller's `max_wait_seconds` |
+/// | `retention = "..."` | the server's | how long a finished task stays readable |
+/// | `concurrency = 4` | the server's | how many tasks of the tool one worker runs at once |
+/// | `queue = 100` | the server's | how many tasks of the tool may wait |
+/// | `inline = "..."` | none | how long initiate waits for the end before it answers; fast work then costs one call |
+/// | `cancel_grace = "..."` | `"10s"` | how long a task that was asked to stop may go on before it is dropped |
+/// | `names(initiate = "...", status = "...", cancel = "...")` | `NAME_initiate` and so on | names of the family's tools |
+/// | `annotations(read_only, destructive, idempotent, open_world)` | none | hints about what the tool does to the world; each may be `= false` |
+/// | `input = Name` | `BuildInput` for `build` | name of the generated struct that holds the arguments |
+/// | `tool = Name` | `BuildTool` for `build` | name of the generated type that implements [`AsyncTool`](crate::AsyncTool) |
+/// | `crate = ::path` | `::async_tool` | where this crate is found, if it is not a dependency of that name |
+/// | `fleet_concurrency` | | not supported yet |
+/// | `concurrency_key(...)` | | not supported yet |
+/// | `on_interrupt` | | not supported yet |
+/// | `retry(...)` | | not supported yet |
+/// | `dedupe` | | not supported yet |
+/// | `circuit(...)` | | not supported yet |
+/// | `interactive` | | not supported yet |
+/// | `surface(...)` | | not supported yet |
+///
+/// Options that are not supported yet are refused.
+///
+/// # What is generated
+///
+/// Beside the function, and with its visibility:
+///
+/// - `BuildInput`, a struct of the owned parameters, for clients written in
+///   Rust and for tests.
+/// - `BuildTool`, a unit struct that implements
+///   [`AsyncTool`](crate::AsyncTool), to register the tool by hand:
+///
+/// ```
+/// use async_tool::{Registry, async_tool};
+///
+/// /// Add two numbers.
+/// #[async_tool]
+/// async fn add(left: i64, right: i64) -> i64 {
+///     left.saturating_add(right)
+/// }
+///
+/// let registry = Registry::new().with(AddTool);
+/// assert_eq!(registry.names().collect::<Vec<_>>(), ["add"]);
+///
+/// let arguments = AddInput { left: 1, right: 2 };
+/// assert_eq!(serde_json::to_value(arguments)?, serde_json::json!({ "left": 1, "right": 2 }));
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+///
+/// Unless the feature `inventory` is off, the tool also registers itself, and
+/// a server finds it. A tool in a crate that the program never names is not
+/// linked and not found; `use that_crate as _;` links it.
+///
+/// Attributes of the function stay on the function; `#[cfg]` and `#[allow]`
+/// hold for what is generated too.
 pub use async_tool_macros::async_tool;
 #[doc(inline)]
 pub use async_tool_runtime::*;

@@ -1,9 +1,65 @@
-//! The `#[async_tool]` attribute of the `async-tool` crate.
+//! The `#[async_tool]` attribute of the `async-tool` crate, where it is
+//! documented.
+//!
+//! Three stages in three places: `signature`, `params` and `options` read what
+//! the user wrote, `model` is what they add up to, and `expand` writes it out
+//! and cannot fail. Mistakes go to one list, so that all of them are reported
+//! at once.
 
-use proc_macro::TokenStream;
+mod doc;
+mod errors;
+mod expand;
+mod model;
+mod names;
+mod options;
+mod params;
+mod serde_attrs;
+mod signature;
+mod values;
 
-/// Turns an async function into a family of MCP tools.
+#[cfg(test)]
+mod tests;
+
+use errors::Errors;
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote};
+use signature::Item;
+
+/// Turns an async function into a family of MCP tools. Documented in the
+/// `async-tool` crate, which is where to name it.
 #[proc_macro_attribute]
-pub fn async_tool(_options: TokenStream, item: TokenStream) -> TokenStream {
-    item
+pub fn async_tool(
+    options: proc_macro::TokenStream,
+    item: proc_macro::TokenStream,
+) -> proc_macro::TokenStream {
+    let (tokens, errors) = attribute(options.into(), item.into());
+    let errors = errors.into_compile_errors();
+    quote!(#tokens #errors).into()
+}
+
+/// The attribute, on token streams that tests can make too.
+///
+/// The function comes first and always, so that one mistake in the attribute
+/// is not also a missing function everywhere that it is called, and so that
+/// editors go on working in its body. Of a tool with mistakes nothing else is
+/// generated.
+fn attribute(options: TokenStream, item: TokenStream) -> (TokenStream, Errors) {
+    let mut errors = Errors::default();
+    let options = options::parse(options, &mut errors);
+    let Some(mut item) = errors.take(Item::parse(item.clone())) else {
+        return (item, errors);
+    };
+    let params = params::take(&mut item.sig, &mut errors);
+    let output = signature::check(&item.sig, &mut errors);
+    let tool = match (params, output, options) {
+        (Some(params), Some(output), Some(options)) => {
+            model::Tool::new(&item, params, output, options, &mut errors)
+        }
+        _ => None,
+    };
+    let mut tokens = item.into_token_stream();
+    if let Some(tool) = tool {
+        tool.to_tokens(&mut tokens);
+    }
+    (tokens, errors)
 }

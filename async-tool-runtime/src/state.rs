@@ -18,7 +18,7 @@ pub struct Borrow {
 
 impl Borrow {
     /// The borrow of a `&T`.
-    pub fn of<T: Send + Sync + 'static>() -> Self {
+    pub fn of<T: 'static>() -> Self {
         Self {
             id: TypeId::of::<T>(),
             name: type_name::<T>(),

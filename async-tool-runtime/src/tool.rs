@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
         clippy::should_implement_trait,
         reason = "std's Borrow is about equivalence; this is the word of the design"
     )]
-    pub fn borrow<T: Send + Sync + 'static>(self) -> &'a T {
+    pub fn borrow<T: 'static>(self) -> &'a T {
         let own: [&'a (dyn std::any::Any + Send + Sync); 3] = [
             self.context,
             self.context.progress(),

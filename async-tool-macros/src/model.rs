@@ -1,0 +1,153 @@
+//! A tool that is known to be right: what `expand` writes out.
+
+use syn::ext::IdentExt;
+use syn::{Attribute, Ident, Path, Type, Visibility};
+
+use crate::doc;
+use crate::errors::Errors;
+use crate::names::{MAX_TOOL_NAME, check_name, type_name};
+use crate::options::{Annotations, Names, Options};
+use crate::params::Param;
+use crate::signature::Item;
+
+/// Everything that the expansion needs; nothing left to decide.
+pub(crate) struct Tool {
+    pub(crate) function: Ident,
+    pub(crate) vis: Visibility,
+    /// The function's attributes that hold for all that is generated.
+    pub(crate) attrs: Vec<Attribute>,
+    /// The facade, or what the user calls it.
+    pub(crate) krate: Path,
+    pub(crate) input_type: Ident,
+    pub(crate) tool_type: Ident,
+    pub(crate) params: Vec<Param>,
+    /// What the function returns, `Result` or not.
+    pub(crate) output: Type,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) options: Options,
+}
+
+impl Tool {
+    /// Puts together what was read, and checks what can only be checked together.
+    pub(crate) fn new(
+        item: &Item,
+        params: Vec<Param>,
+        output: Type,
+        options: Options,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let before = errors.count();
+        let function = item.sig.ident.clone();
+        let name = match &options.name {
+            Some(name) => name.value(),
+            None => {
+                let name = function.unraw().to_string();
+                if check_name(&name, MAX_TOOL_NAME, &function).is_err() {
+                    errors.push(
+                        &function,
+                        format_args!(
+                            "`{name}` cannot be a tool's name: 1 to {MAX_TOOL_NAME} of `A-Z a-z 0-9 _ - .`\n\
+                             help: choose one for clients, `#[async_tool(name = \"...\")]`"
+                        ),
+                    );
+                }
+                name
+            }
+        };
+        check_family(&name, &options.names, errors);
+        check_annotations(&options.annotations, errors);
+        let description = match (&options.description, doc::text(&item.attrs)) {
+            (Some(given), _) => given.value(),
+            (None, Ok(text)) => text,
+            (None, Err(value)) => {
+                errors.push(
+                    value,
+                    "only rustc can read this text, so it cannot become the tool's description\n\
+                     help: give one for models, `#[async_tool(description = \"...\")]`",
+                );
+                String::new()
+            }
+        };
+        let tool = Self {
+            vis: item.vis.clone(),
+            attrs: item
+                .attrs
+                .iter()
+                .filter_map(for_all_that_is_generated)
+                .collect(),
+            krate: options
+                .krate
+                .clone()
+                .unwrap_or_else(|| syn::parse_quote!(::async_tool)),
+            input_type: options
+                .input
+                .clone()
+                .unwrap_or_else(|| type_name(&function, "Input")),
+            tool_type: options
+                .tool
+                .clone()
+                .unwrap_or_else(|| type_name(&function, "Tool")),
+            function,
+            params,
+            output,
+            name,
+            description,
+            options,
+        };
+        (errors.count() == before).then_some(tool)
+    }
+}
+
+/// What is generated comes and goes with the function, may do what the
+/// function may do, and calls a deprecated function without being told.
+fn for_all_that_is_generated(attr: &Attribute) -> Option<Attribute> {
+    let path = attr.path();
+    if path.is_ident("cfg") || path.is_ident("allow") {
+        Some(attr.clone())
+    } else if path.is_ident("deprecated") {
+        Some(syn::parse_quote!(#[allow(deprecated)]))
+    } else {
+        None
+    }
+}
+
+/// The three names of a family differ.
+fn check_family(tool: &str, names: &Names, errors: &mut Errors) {
+    let family = [
+        ("initiate", &names.initiate),
+        ("status", &names.status),
+        ("cancel", &names.cancel),
+    ]
+    .map(|(verb, given)| {
+        let name = given
+            .as_ref()
+            .map_or_else(|| format!("{tool}_{verb}"), syn::LitStr::value);
+        (verb, given, name)
+    });
+    for (index, (verb, given, name)) in family.iter().enumerate() {
+        let same = family
+            .iter()
+            .enumerate()
+            .find(|(other, (.., taken))| *other != index && taken == name);
+        if let (Some(literal), Some((other, (taken_by, taken_given, _)))) = (given, same) {
+            // Of two given names the second is the mistake.
+            if taken_given.is_none() || other < index {
+                errors.push(
+                    literal,
+                    format_args!("`{verb}` cannot be named `{name}`: `{taken_by}` is"),
+                );
+            }
+        }
+    }
+}
+
+fn check_annotations(annotations: &Annotations, errors: &mut Errors) {
+    let is_true = |hint: &Option<syn::LitBool>| hint.as_ref().is_some_and(|hint| hint.value);
+    if is_true(&annotations.read_only) && is_true(&annotations.destructive) {
+        errors.push(
+            &annotations.destructive,
+            "a tool that is `read_only` cannot be `destructive`: leave one of them out",
+        );
+    }
+}

@@ -1,0 +1,94 @@
+async fn build(project: PathBuf) {}
+/// The arguments of the tool `Build-it`.
+#[derive(
+    ::renamed::__private::serde::Deserialize,
+    ::renamed::__private::serde::Serialize,
+    ::renamed::__private::schemars::JsonSchema
+)]
+#[serde(
+    crate = "::renamed::__private::serde",
+    deny_unknown_fields,
+    bound(
+        deserialize = "for<'any> PathBuf: ::renamed::__private::serde::Deserialize<'any>, ",
+        serialize = "for<'any> PathBuf: ::renamed::__private::serde::Serialize, "
+    )
+)]
+#[schemars(crate = "::renamed::__private::schemars", description = "")]
+struct Request {
+    project: PathBuf,
+}
+/// The tool `Build-it`.
+#[derive(
+    ::core::clone::Clone,
+    ::core::marker::Copy,
+    ::core::fmt::Debug,
+    ::core::default::Default
+)]
+struct Builder;
+const _: () = {
+    use ::renamed::__private::Otherwise as _;
+    const _: bool = ::renamed::__private::Probe::<()>::IS_RESULT;
+    const _: () = {
+        ::renamed::__private::reads_argument::<PathBuf>();
+        ::renamed::__private::writes_argument::<PathBuf>();
+        ::renamed::__private::publishes::<
+            { ::renamed::__private::Probe::<()>::IS_RESULT },
+            (),
+        >();
+    };
+    #[automatically_derived]
+    impl ::renamed::__private::AsyncTool for Builder
+    where
+        for<'any> Request: ::renamed::__private::Arguments,
+        for<'any> (): ::renamed::__private::Outcome<
+            { ::renamed::__private::Probe::<()>::IS_RESULT },
+        >,
+    {
+        type Input = Request;
+        type Output = <() as ::renamed::__private::Returns<
+            { ::renamed::__private::Probe::<()>::IS_RESULT },
+        >>::Output;
+        fn descriptor(&self) -> &'static ::renamed::__private::Descriptor {
+            static DESCRIPTOR: ::renamed::__private::Descriptor = ::renamed::__private::Descriptor::new(
+                    "Build-it",
+                )
+                .title("Build it")
+                .description("Builds it.")
+                .timeout(::core::time::Duration::new(5400, 0))
+                .max_wait(::core::time::Duration::new(86400, 0))
+                .retention(::core::time::Duration::new(604800, 0))
+                .concurrency(2)
+                .queue(0)
+                .inline(::core::time::Duration::new(1, 500000000))
+                .cancel_grace(::core::time::Duration::new(0, 0))
+                .names(
+                    ::renamed::__private::Names::new()
+                        .initiate("start_build")
+                        .status("check_build")
+                        .cancel("stop_build"),
+                )
+                .annotations(
+                    ::renamed::__private::Annotations::new()
+                        .read_only(false)
+                        .destructive(true)
+                        .idempotent(true)
+                        .open_world(true),
+                );
+            &DESCRIPTOR
+        }
+        fn run(
+            &self,
+            input: Request,
+            call: ::renamed::__private::Call<'_>,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<Self::Output, ::renamed::__private::BoxError>,
+        > + ::core::marker::Send {
+            let _ = call;
+            ::renamed::__private::drive::<
+                { ::renamed::__private::Probe::<()>::IS_RESULT },
+                _,
+            >(build(input.project))
+        }
+    }
+    ::renamed::__private::submit!(Builder);
+};

@@ -1,0 +1,3 @@
+async fn build(project: &str) {
+    project.len();
+}

@@ -1,0 +1,69 @@
+async fn nap() {}
+/// The arguments of the tool `nap`.
+#[derive(
+    ::async_tool::__private::serde::Deserialize,
+    ::async_tool::__private::serde::Serialize,
+    ::async_tool::__private::schemars::JsonSchema
+)]
+#[serde(
+    crate = "::async_tool::__private::serde",
+    deny_unknown_fields,
+    bound(deserialize = "", serialize = "")
+)]
+#[schemars(crate = "::async_tool::__private::schemars", description = "")]
+struct NapInput {}
+/// The tool `nap`.
+#[derive(
+    ::core::clone::Clone,
+    ::core::marker::Copy,
+    ::core::fmt::Debug,
+    ::core::default::Default
+)]
+struct NapTool;
+const _: () = {
+    use ::async_tool::__private::Otherwise as _;
+    const _: bool = ::async_tool::__private::Probe::<()>::IS_RESULT;
+    const _: () = {
+        ::async_tool::__private::publishes::<
+            { ::async_tool::__private::Probe::<()>::IS_RESULT },
+            (),
+        >();
+    };
+    #[automatically_derived]
+    impl ::async_tool::__private::AsyncTool for NapTool
+    where
+        for<'any> NapInput: ::async_tool::__private::Arguments,
+        for<'any> (): ::async_tool::__private::Outcome<
+            { ::async_tool::__private::Probe::<()>::IS_RESULT },
+        >,
+    {
+        type Input = NapInput;
+        type Output = <() as ::async_tool::__private::Returns<
+            { ::async_tool::__private::Probe::<()>::IS_RESULT },
+        >>::Output;
+        fn descriptor(&self) -> &'static ::async_tool::__private::Descriptor {
+            static DESCRIPTOR: ::async_tool::__private::Descriptor = ::async_tool::__private::Descriptor::new(
+                "nap",
+            );
+            &DESCRIPTOR
+        }
+        fn run(
+            &self,
+            input: NapInput,
+            call: ::async_tool::__private::Call<'_>,
+        ) -> impl ::core::future::Future<
+            Output = ::core::result::Result<
+                Self::Output,
+                ::async_tool::__private::BoxError,
+            >,
+        > + ::core::marker::Send {
+            let _ = input;
+            let _ = call;
+            ::async_tool::__private::drive::<
+                { ::async_tool::__private::Probe::<()>::IS_RESULT },
+                _,
+            >(nap())
+        }
+    }
+    ::async_tool::__private::submit!(NapTool);
+};

@@ -1,0 +1,100 @@
+//! Options and documentation, as the runtime sees them.
+
+use std::time::Duration;
+
+use async_tool::{Annotations, AsyncTool, Borrow, Descriptor, Progress, TaskContext, async_tool};
+
+struct Workspace;
+
+/// Says less than the option.
+#[async_tool(
+    name = "Build-it.2",
+    title = "Build it",
+    description = "Builds it.",
+    timeout = "1h30m",
+    max_wait = "1day",
+    retention = "7days",
+    concurrency = 2,
+    queue = 0,
+    inline = "1500ms",
+    cancel_grace = "0s",
+    names(initiate = "start_build", cancel = "stop_build"),
+    annotations(read_only = false, destructive, open_world = false)
+)]
+async fn every_option() {}
+
+/// Nap for a while.
+#[allow(clippy::unused_async)]
+/// Really:
+///
+/// - lie down
+///   - on something soft
+#[async_tool]
+async fn no_option(
+    task: &TaskContext,
+    progress: &Progress,
+    workspace: &Workspace,
+    _: &std::sync::Mutex<u8>,
+) {
+    let _ = (task, progress, workspace);
+}
+
+const LINE_OF_PLACED: u32 = line!() + 3;
+
+#[async_tool]
+async fn placed() {}
+
+#[test]
+fn every_option_arrives() {
+    let descriptor: &Descriptor = EveryOptionTool.descriptor();
+    assert_eq!(descriptor.name, "Build-it.2");
+    assert_eq!(descriptor.title, Some("Build it"));
+    assert_eq!(descriptor.description, "Builds it.");
+    assert_eq!(descriptor.timeout, Some(Duration::from_secs(5400)));
+    assert_eq!(descriptor.max_wait, Some(Duration::from_secs(86_400)));
+    assert_eq!(descriptor.retention, Some(Duration::from_secs(7 * 86_400)));
+    assert_eq!(descriptor.concurrency, Some(2));
+    assert_eq!(descriptor.queue, Some(0));
+    assert_eq!(descriptor.inline, Some(Duration::from_millis(1500)));
+    assert_eq!(descriptor.cancel_grace, Duration::ZERO);
+    assert_eq!(descriptor.initiate_name(), "start_build");
+    assert_eq!(descriptor.status_name(), "Build-it.2_status");
+    assert_eq!(descriptor.cancel_name(), "stop_build");
+    let expected = Annotations::new()
+        .read_only(false)
+        .destructive(true)
+        .open_world(false);
+    assert_eq!(descriptor.annotations, expected);
+}
+
+#[test]
+fn the_documentation_is_the_description() {
+    let descriptor = NoOptionTool.descriptor();
+    assert_eq!(descriptor.name, "no_option");
+    assert_eq!(
+        descriptor.description,
+        "Nap for a while.\nReally:\n\n- lie down\n  - on something soft"
+    );
+    assert_eq!(descriptor.timeout, None);
+    assert_eq!(descriptor.cancel_grace, Descriptor::DEFAULT_CANCEL_GRACE);
+    assert_eq!(descriptor.annotations, Annotations::new());
+}
+
+#[test]
+fn what_is_borrowed_is_known_by_its_type() {
+    let expected = [
+        Borrow::of::<TaskContext>(),
+        Borrow::of::<Progress>(),
+        Borrow::of::<Workspace>(),
+        Borrow::of::<std::sync::Mutex<u8>>(),
+    ];
+    assert_eq!(NoOptionTool.borrows(), expected);
+    assert_eq!(EveryOptionTool.borrows(), []);
+}
+
+#[test]
+fn the_source_is_the_function() {
+    let source = PlacedTool.descriptor().source;
+    assert!(source.file().ends_with("descriptor.rs"));
+    assert_eq!(source.line(), LINE_OF_PLACED);
+}

@@ -1,0 +1,10 @@
+use async_tool::async_tool;
+
+struct Target;
+
+#[async_tool]
+async fn build(release: bool, target: Target) {
+    let _ = (release, target);
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use async_tool::async_tool;
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Target;
+
+#[async_tool]
+async fn build(release: bool, target: Target) {
+    let _ = (release, target);
+}
+
+fn main() {}

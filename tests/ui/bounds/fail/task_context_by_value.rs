@@ -1,0 +1,8 @@
+use async_tool::async_tool;
+
+#[async_tool]
+async fn build(task: async_tool::TaskContext) {
+    let _ = task;
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use async_tool::async_tool;
+
+#[async_tool(names(initiate = "build", cancel = "build"))]
+async fn build() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use async_tool::async_tool;
+
+#[async_tool(name = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")]
+async fn build() {}
+
+fn main() {}

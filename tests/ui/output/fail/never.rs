@@ -1,0 +1,8 @@
+use async_tool::async_tool;
+
+#[async_tool]
+async fn build() -> ! {
+    todo!()
+}
+
+fn main() {}

@@ -1,0 +1,8 @@
+use async_tool::async_tool;
+
+#[async_tool]
+async fn build() -> std::rc::Rc<u8> {
+    todo!()
+}
+
+fn main() {}

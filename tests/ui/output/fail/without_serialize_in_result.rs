@@ -1,0 +1,11 @@
+use async_tool::async_tool;
+
+#[derive(schemars::JsonSchema)]
+struct Report;
+
+#[async_tool]
+async fn build() -> Result<Report, std::io::Error> {
+    todo!()
+}
+
+fn main() {}

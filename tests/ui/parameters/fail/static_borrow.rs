@@ -1,0 +1,10 @@
+#![allow(unused)]
+
+use async_tool::async_tool;
+
+struct Workspace;
+
+#[async_tool]
+async fn build(workspace: &'static Workspace) {}
+
+fn main() {}

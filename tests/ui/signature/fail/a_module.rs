@@ -1,0 +1,8 @@
+use async_tool::async_tool;
+
+#[async_tool]
+mod build {
+    fn inner() {}
+}
+
+fn main() {}

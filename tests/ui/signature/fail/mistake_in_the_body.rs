@@ -1,0 +1,8 @@
+use async_tool::async_tool;
+
+#[async_tool]
+async fn build(project: String) -> usize {
+    project.length()
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use async_tool::async_tool;
+
+#[async_tool]
+async unsafe fn build() {}
+
+fn main() {}
