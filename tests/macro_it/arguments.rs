@@ -88,7 +88,7 @@ async fn raw_identifiers_are_plain_for_clients() {
 async fn input(input: u8, call: u8) -> Result<u8, ToolError> {
     input
         .checked_sub(call)
-        .ok_or_else(|| ToolError::new("below zero").code("below_zero"))
+        .ok_or_else(|| ToolError::new("below zero").with_code("below_zero"))
 }
 
 #[tokio::test]

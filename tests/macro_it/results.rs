@@ -18,7 +18,7 @@ type Outcome<T> = Result<T, ToolError>;
 #[async_tool]
 async fn aliased(fail: bool) -> Outcome<u8> {
     if fail {
-        return Err(ToolError::new("no quota left").code("quota"));
+        return Err(ToolError::new("no quota left").with_code("quota"));
     }
     Ok(1)
 }

@@ -1,0 +1,254 @@
+//! A store that fails for a while, or for good.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_tool::MemoryStore;
+use async_tool::store::{
+    Admission, Beat, CancelAck, Change, Created, End, Epoch, Lease, NewTask, OpenStore, Reaped,
+    Refused, Report, Store, StoreError, TaskId, TaskRecord, Want,
+};
+use async_tool::testing::TestServer;
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use serde_json::json;
+
+use crate::tools::builder;
+
+/// Memory that can be cut off.
+#[derive(Clone)]
+struct Flaky {
+    inner: MemoryStore,
+    down: Arc<AtomicBool>,
+    lose_answer: Arc<AtomicBool>,
+}
+
+struct FlakyNamespace {
+    inner: Arc<dyn Store>,
+    down: Arc<AtomicBool>,
+    lose_answer: Arc<AtomicBool>,
+}
+
+impl Flaky {
+    fn new(inner: MemoryStore) -> Self {
+        Self {
+            inner,
+            down: Arc::default(),
+            lose_answer: Arc::default(),
+        }
+    }
+
+    /// The next create works, and its caller never learns it.
+    fn lose_next_answer(&self) {
+        self.lose_answer.store(true, Ordering::SeqCst);
+    }
+
+    fn set_down(&self, down: bool) {
+        self.down.store(down, Ordering::SeqCst);
+    }
+}
+
+impl FlakyNamespace {
+    fn up(&self) -> Result<&Arc<dyn Store>, StoreError> {
+        if self.down.load(Ordering::SeqCst) {
+            Err(StoreError::new("secret-host:5432 refused the connection"))
+        } else {
+            Ok(&self.inner)
+        }
+    }
+}
+
+#[async_trait]
+impl OpenStore for Flaky {
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(StoreError::new("nobody there"));
+        }
+        Ok(Arc::new(FlakyNamespace {
+            inner: self.inner.open(namespace).await?,
+            down: Arc::clone(&self.down),
+            lose_answer: Arc::clone(&self.lose_answer),
+        }))
+    }
+}
+
+#[async_trait]
+impl Store for FlakyNamespace {
+    async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError> {
+        let created = self.up()?.create(new, admission).await;
+        if self.lose_answer.swap(false, Ordering::SeqCst) {
+            return Err(StoreError::new("the connection broke"));
+        }
+        created
+    }
+
+    async fn claim(
+        &self,
+        lease: Lease,
+        wants: &[Want],
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        self.up()?.claim(lease, wants, limit).await
+    }
+
+    async fn beat(&self, lease: Lease, reports: Vec<Report>) -> Result<Beat, StoreError> {
+        self.up()?.beat(lease, reports).await
+    }
+
+    async fn finish(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        end: End,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.up()?.finish(id, epoch, end).await
+    }
+
+    async fn release(&self, id: TaskId, epoch: Epoch) -> Result<Result<(), Refused>, StoreError> {
+        self.up()?.release(id, epoch).await
+    }
+
+    async fn request_cancel(
+        &self,
+        id: TaskId,
+        reason: Arc<str>,
+    ) -> Result<Option<CancelAck>, StoreError> {
+        self.up()?.request_cancel(id, reason).await
+    }
+
+    async fn get(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        self.up()?.get(id).await
+    }
+
+    async fn reap(&self, limit: usize) -> Result<Reaped, StoreError> {
+        self.up()?.reap(limit).await
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        self.inner.changes()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_are_refused_as_retryable_while_the_store_is_down() {
+    let store = Flaky::new(MemoryStore::new());
+    let server = TestServer::start(builder().store(store.clone())).await;
+    store.set_down(true);
+    for (tool, arguments) in [
+        ("nap_initiate", json!({"millis": 1})),
+        ("nap_status", json!({"task_id": "0".repeat(32)})),
+        ("nap_cancel", json!({"task_id": "0".repeat(32)})),
+    ] {
+        let answer = server.call(tool, arguments).await;
+        assert_eq!(
+            answer.error_code(),
+            Some("store_unavailable"),
+            "{}",
+            answer.text
+        );
+        assert_eq!(answer["error"]["retryable"], true);
+        assert!(!answer.text.contains("secret-host"), "{}", answer.text);
+    }
+    store.set_down(false);
+    let task = server.call("nap_initiate", json!({"millis": 1})).await;
+    assert_eq!(server.finish("nap", task.id()).await["status"], "completed");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_short_failure_costs_no_task() {
+    let store = Flaky::new(MemoryStore::new());
+    let server = TestServer::start(builder().store(store.clone())).await;
+    let running = server.call("nap_initiate", json!({"millis": 5_000})).await;
+    let queued = [
+        server
+            .call("single_initiate", json!({"millis": 3_000}))
+            .await,
+        server
+            .call("single_initiate", json!({"millis": 3_000}))
+            .await,
+    ];
+    store.set_down(true);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    store.set_down(false);
+    assert_eq!(
+        server.finish("nap", running.id()).await["status"],
+        "completed"
+    );
+    for task in queued {
+        assert_eq!(
+            server.finish("single", task.id()).await["status"],
+            "completed"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn invariant_5_a_worker_that_lost_its_lease_stops_and_writes_nothing() {
+    let memory = MemoryStore::new();
+    let flaky = Flaky::new(memory.clone());
+    let lease = Duration::from_secs(15);
+    let observer = TestServer::start(builder().store(memory).slots(0)).await;
+    let worker = TestServer::start(builder().store(flaky.clone()).lease(lease)).await;
+    let task = worker.call("nap_initiate", json!({"millis": 60_000})).await;
+    let stubborn = json!({"millis": 60_000, "stubborn": true});
+    let stubborn = worker.call("nap_initiate", stubborn).await;
+
+    flaky.set_down(true);
+    tokio::time::sleep(lease * 2).await;
+    // It is back before its tasks would have ended, and must not end them.
+    flaky.set_down(false);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    for task in [task, stubborn] {
+        let end = observer
+            .call("nap_status", json!({"task_id": task.id()}))
+            .await;
+        assert_eq!(end.error_code(), Some("interrupted"), "{}", end.text);
+        let own = worker
+            .call("nap_status", json!({"task_id": task.id()}))
+            .await;
+        assert_eq!(own.structure, end.structure);
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_opened_is_an_error_of_build() {
+    let store = Flaky::new(MemoryStore::new());
+    store.set_down(true);
+    let error = builder().store(store).build().await.expect_err("down");
+    assert!(
+        error.to_string().contains("cannot be opened: nobody there"),
+        "{error}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_whose_answer_was_lost_is_given_back_and_runs_once() {
+    let store = Flaky::new(MemoryStore::new());
+    let runs = crate::tools::SharedRuns::default();
+    let server = TestServer::start(
+        async_tool::AsyncTools::builder()
+            .registry(crate::tools::all())
+            .state(Arc::clone(&runs))
+            .store(store.clone()),
+    )
+    .await;
+    let other = server
+        .call("single_initiate", json!({"millis": 50_000}))
+        .await;
+    store.lose_next_answer();
+    let keyed = json!({"millis": 10, "idempotency_key": "k"});
+    let lost = server.call("nap_initiate", keyed.clone()).await;
+    assert_eq!(lost.error_code(), Some("store_unavailable"));
+    assert_eq!(runs.count(), 0);
+
+    let found = server.call("nap_initiate", keyed).await;
+    assert_eq!(found["replayed"], true);
+    let end = server.finish("nap", found.id()).await;
+    assert_eq!(end["status"], "completed", "{}", end.text);
+    assert_eq!(runs.count(), 1);
+    assert_eq!(
+        server.finish("single", other.id()).await["status"],
+        "completed"
+    );
+}

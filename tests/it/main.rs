@@ -1,0 +1,16 @@
+//! The whole, from a real MCP client's side: every module drives a server with
+//! generated tools over a pipe, on a paused clock where time matters.
+
+mod ending;
+mod faults;
+mod http;
+mod idempotency;
+mod limits;
+mod principals;
+mod progress;
+mod project;
+mod refusals;
+mod schemas;
+mod shutdown;
+mod tools;
+mod waiting;
