@@ -80,7 +80,7 @@
 /// The function returns `T` or `Result<T, E>`, also by an alias such as
 /// `anyhow::Result<T>`. `T` implements `Serialize` and `JsonSchema`. `E`
 /// converts into `Box<dyn Error + Send + Sync>`: every error type does, and
-/// `anyhow::Error` and `String` do too. [`ToolError`](crate::ToolError) also
+/// `anyhow::Error` and `String` do too. [`ToolError`] also
 /// sets what programs read of an error.
 ///
 /// # Options
@@ -102,7 +102,7 @@
 /// | `names(initiate = "...", status = "...", cancel = "...")` | `NAME_initiate` and so on | names of the family's tools |
 /// | `annotations(read_only, destructive, idempotent, open_world)` | none | hints about what the tool does to the world; each may be `= false` |
 /// | `input = Name` | `BuildInput` for `build` | name of the generated struct that holds the arguments |
-/// | `tool = Name` | `BuildTool` for `build` | name of the generated type that implements [`AsyncTool`](crate::AsyncTool) |
+/// | `tool = Name` | `BuildTool` for `build` | name of the generated type that implements [`AsyncTool`] |
 /// | `crate = ::path` | `::async_tool` | where this crate is found, if it is not a dependency of that name |
 /// | `fleet_concurrency` | | not supported yet |
 /// | `concurrency_key(...)` | | not supported yet |
@@ -122,7 +122,7 @@
 /// - `BuildInput`, a struct of the owned parameters, for clients written in
 ///   Rust and for tests.
 /// - `BuildTool`, a unit struct that implements
-///   [`AsyncTool`](crate::AsyncTool), to register the tool by hand:
+///   [`AsyncTool`], to register the tool by hand:
 ///
 /// ```
 /// use async_tool::{Registry, async_tool};

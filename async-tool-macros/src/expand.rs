@@ -4,11 +4,12 @@
 //!
 //! - Each requirement on a user's type is checked in one place, whose tokens
 //!   are that type's, and everything else *assumes* it, in where-clauses of
-//!   the form `for<'any> Type: Trait`. (Without the binder rustc would check
-//!   a where-clause about a concrete type at once and reports it again.) So a
-//!   type that lacks a trait is reported once, and the derives say nothing.
-//! - Paths that begin where the user's function or type is are written with
-//!   its span, so that rustc underlines that and not the attribute.
+//!   the form `for<'any> Type: Trait`. (Without the binder rustc checks a
+//!   where-clause about a concrete type at once, and reports it again; see
+//!   rust-lang/rust#48214.) So a type that lacks a trait is reported once, and
+//!   the derives of serde say nothing.
+//! - Tokens that rustc would underline have the span of what the user is to
+//!   change, or of the function's name.
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};

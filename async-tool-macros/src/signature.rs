@@ -47,8 +47,7 @@ impl Parse for Item {
     }
 }
 
-/// Whether the tokens have the word `fn` before anything in brackets that is
-/// no attribute's.
+/// Whether the word `fn` stands outside all brackets.
 fn is_function(input: ParseStream<'_>) -> bool {
     input.parse::<TokenStream>().is_ok_and(|tokens| {
         tokens

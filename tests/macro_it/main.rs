@@ -11,6 +11,7 @@ mod arguments;
 mod descriptor;
 mod registration;
 mod results;
+mod state;
 
 use async_tool::testing::TestServer;
 use async_tool::{AsyncTool, AsyncTools, Registry};
