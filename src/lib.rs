@@ -1,4 +1,64 @@
 //! Long-running MCP tools from ordinary async functions.
+//!
+//! An MCP tool call must be answered in seconds; builds, deployments and model
+//! runs take minutes. [`#[async_tool]`](macro@async_tool) makes three tools of
+//! an async function: one starts a *task* and answers at once, one reads its
+//! status and can wait for it, one cancels it. The smallest program:
+//!
+//! ```no_run
+//! use async_tool::{AsyncTools, async_tool};
+//!
+//! /// Sleep for a while.
+//! #[async_tool(timeout = "1h")]
+//! async fn nap(
+//!     /// How long.
+//!     seconds: u64,
+//! ) -> u64 {
+//!     tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+//!     seconds
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!     AsyncTools::builder().build().await?.serve_stdio().await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # What is where
+//!
+//! - For tools: [`#[async_tool]`](macro@async_tool), [`TaskContext`],
+//!   [`Progress`], [`ToolError`], and [`AsyncTool`] to write one by hand.
+//! - For servers: [`AsyncTools`] and its [builder](AsyncToolsBuilder);
+//!   [`AsyncTools::wrap`] to add tools to a handler that you have.
+//! - For tests: `testing` (feature `testing`), a client and a server in one
+//!   process on a clock that can be paused.
+//! - For authors of stores: [`store`].
+//!
+//! # What is guaranteed
+//!
+//! - Each task has exactly one end, and none runs or waits for ever: every
+//!   task has a deadline, and those of a dead worker are ended within two
+//!   lease times by another worker of the same store.
+//! - An attempt is never repeated.
+//! - A task belongs to the principal that initiated it; for everybody else it
+//!   does not exist.
+//! - Everything is bounded, and refusals say which limit was reached.
+//! - Arguments and results are never logged.
+//!
+//! # What is not
+//!
+//! - Tasks are kept in memory ([`MemoryStore`]) and are gone with the process.
+//! - A tool that blocks its thread cannot be stopped: its task ends, and its
+//!   slot stays taken until the function returns. As many of them as the
+//!   runtime has threads stall the server; use tokio's `spawn_blocking`.
+//!
+//! # Features
+//!
+//! - `inventory` (default): every `#[async_tool]` registers itself. Without
+//!   it, tools are given to the builder by hand.
+//! - `testing`: the module of that name.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// Turns an async function into a family of MCP tools.
 ///
@@ -153,3 +213,8 @@ pub use async_tool_runtime::*;
 
 #[doc(hidden)]
 pub use async_tool_runtime::__private;
+
+/// The README's code is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

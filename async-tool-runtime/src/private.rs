@@ -15,7 +15,7 @@ pub use crate::state::Borrow;
 pub use crate::tool::{AsyncTool, Call};
 
 #[cfg(feature = "inventory")]
-pub use crate::registry::{Registration, registered};
+pub use crate::registry::submission::{Registration, registered};
 #[cfg(feature = "inventory")]
 pub use inventory;
 

@@ -9,32 +9,6 @@ use std::sync::Arc;
 use crate::descriptor::Descriptor;
 use crate::tool::{AsyncTool, SharedTool};
 
-/// What an expansion of `#[async_tool]` submits to `inventory`.
-#[cfg(feature = "inventory")]
-#[doc(hidden)]
-pub struct Registration {
-    share: fn() -> Registered,
-}
-
-#[cfg(feature = "inventory")]
-impl Registration {
-    pub const fn new(share: fn() -> Registered) -> Self {
-        Self { share }
-    }
-}
-
-#[cfg(feature = "inventory")]
-inventory::collect!(Registration);
-
-/// A tool whose types are forgotten.
-#[doc(hidden)]
-pub struct Registered(SharedTool);
-
-#[doc(hidden)]
-pub fn registered<T: AsyncTool>(tool: T) -> Registered {
-    Registered(Arc::new(tool))
-}
-
 /// A set of tools, sorted by name.
 ///
 /// The builder of a server starts from [`Registry::from_inventory`]; give it
@@ -75,7 +49,7 @@ impl Registry {
     #[cfg(feature = "inventory")]
     pub fn from_inventory() -> Self {
         let mut registry = Self::new();
-        for registration in inventory::iter::<Registration> {
+        for registration in inventory::iter::<submission::Registration> {
             registry.add((registration.share)().0);
         }
         registry
@@ -123,5 +97,33 @@ impl Registry {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.names()).finish()
+    }
+}
+
+/// What expansions of `#[async_tool]` submit to `inventory`. Not public API.
+#[cfg(feature = "inventory")]
+pub(crate) mod submission {
+    use super::{Arc, AsyncTool, SharedTool};
+
+    #[doc(hidden)]
+    pub struct Registration {
+        pub(super) share: fn() -> Registered,
+    }
+
+    impl Registration {
+        pub const fn new(share: fn() -> Registered) -> Self {
+            Self { share }
+        }
+    }
+
+    inventory::collect!(Registration);
+
+    /// A tool whose types are forgotten.
+    #[doc(hidden)]
+    pub struct Registered(pub(super) SharedTool);
+
+    #[doc(hidden)]
+    pub fn registered<T: AsyncTool>(tool: T) -> Registered {
+        Registered(Arc::new(tool))
     }
 }
