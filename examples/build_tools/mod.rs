@@ -50,7 +50,10 @@ pub(crate) async fn build(
 ) -> Result<BuildReport, ToolError> {
     let started = Instant::now();
     let project = workspace.project(&project)?;
-    let steps = task.progress().steps(["resolve", "compile", "package"]);
+    // How long each takes, roughly: the ETA depends on it.
+    let steps =
+        task.progress()
+            .weighted_steps([("resolve", 1.0), ("compile", 50.0), ("package", 1.0)]);
 
     let mut cargo = Cargo::new("build", &project);
     if release {

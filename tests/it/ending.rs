@@ -36,11 +36,10 @@ async fn a_result_completes_the_task() {
         let text = end[time].as_str().unwrap_or_default();
         assert!(text.ends_with('Z') && text.len() == 24, "{time}: {text}");
     }
-    assert_eq!(
-        end.text,
-        end.structure.to_string(),
-        "text is the same, compact"
-    );
+    let text: Value = serde_json::from_str(&end.text).expect("JSON");
+    assert_eq!(text, end.structure, "text is the same");
+    assert_eq!(end.text.len(), end.structure.to_string().len(), "compact");
+    assert!(end.text.starts_with("{\"task_id\":"), "{}", end.text);
 }
 
 #[tokio::test(start_paused = true)]

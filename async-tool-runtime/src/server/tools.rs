@@ -43,10 +43,10 @@ impl ToolServer {
             Err(refusal) => Err(refusal),
         };
         Some(match answered {
-            Ok(snapshot) => CallToolResult::structured(snapshot),
+            Ok(snapshot) => snapshot,
             Err(refusal) => {
                 tracing::debug!(tool = name, code = refusal.code(), "refused a call");
-                CallToolResult::structured_error(wire::refused(&refusal))
+                wire::refused(&refusal)
             }
         })
     }
@@ -57,7 +57,7 @@ impl ToolServer {
         principal: Option<Principal>,
         arguments: Map<String, Value>,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<CallToolResult, Refusal> {
         let mut arguments = Value::Object(arguments);
         member
             .input
@@ -79,7 +79,7 @@ impl ToolServer {
         member: &Member,
         principal: Option<Principal>,
         mut arguments: Map<String, Value>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<CallToolResult, Refusal> {
         let key = arguments.remove("idempotency_key");
         let max_wait = arguments.remove("max_wait_seconds");
         let call = Initiate {
@@ -95,7 +95,7 @@ impl ToolServer {
             member.entry.descriptor,
             initiated.replayed,
         );
-        Ok(snapshot.to_value())
+        Ok(snapshot.to_result())
     }
 
     async fn status(
@@ -104,7 +104,7 @@ impl ToolServer {
         principal: Option<Principal>,
         arguments: &Map<String, Value>,
         context: &RequestContext<RoleServer>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<CallToolResult, Refusal> {
         let wait = Wait {
             duration: arguments
                 .get("wait_seconds")
@@ -135,7 +135,7 @@ impl ToolServer {
             .get("include_result")
             .and_then(Value::as_bool)
             .unwrap_or(true);
-        Ok(Snapshot::of(&view, include_result).to_value())
+        Ok(Snapshot::of(&view, include_result).to_result())
     }
 
     async fn cancel(
@@ -143,7 +143,7 @@ impl ToolServer {
         member: &Member,
         principal: Option<Principal>,
         arguments: &Map<String, Value>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<CallToolResult, Refusal> {
         let reason = arguments
             .get("reason")
             .and_then(Value::as_str)
@@ -153,7 +153,7 @@ impl ToolServer {
             .engine
             .cancel(asker, task_id(arguments)?, reason.into())
             .await?;
-        Ok(Snapshot::of(&view, true).to_value())
+        Ok(Snapshot::of(&view, true).to_result())
     }
 }
 

@@ -1,5 +1,6 @@
 //! Snapshots and refusals as they go over the wire (DESIGN: wire contract).
 
+use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -141,9 +142,15 @@ impl<'a> Snapshot<'a> {
         self
     }
 
-    pub(crate) fn to_value(&self) -> Value {
-        // Strings and numbers alone: cannot fail.
-        serde_json::to_value(self).unwrap_or_default()
+    /// The tool result: the structure, and as text the same JSON in the order
+    /// of the fields above, which begins with what matters most to a reader.
+    pub(crate) fn to_result(&self) -> CallToolResult {
+        // Strings, numbers and JSON: neither can fail.
+        let text = serde_json::to_string(self).unwrap_or_default();
+        let structure = serde_json::to_value(self).unwrap_or_default();
+        let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+        result.structured_content = Some(structure);
+        result
     }
 }
 
@@ -170,8 +177,8 @@ fn rounded(fraction: f64) -> f64 {
     (fraction * 1000.0).floor() / 1000.0
 }
 
-/// A refused call as the structure of its tool result.
-pub(crate) fn refused(refusal: &Refusal) -> Value {
+/// A refused call as a tool result.
+pub(crate) fn refused(refusal: &Refusal) -> CallToolResult {
     let mut error = json!({
         "code": refusal.code(),
         "message": refusal.message(),
@@ -183,7 +190,7 @@ pub(crate) fn refused(refusal: &Refusal) -> Value {
     if let Some(after) = refusal.retry_after() {
         error["retry_after_seconds"] = after.as_secs().max(1).into();
     }
-    json!({ "error": error })
+    CallToolResult::structured_error(json!({ "error": error }))
 }
 
 /// A running task in a line, for progress notifications: percentage, step,
