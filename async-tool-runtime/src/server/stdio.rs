@@ -75,15 +75,15 @@ impl AsyncTools {
             () = ended.cancelled() => Duration::ZERO,
             () = terminated => self.shared().server.engine.config.drain,
         };
-        // Answers go out while attempts are being stopped.
-        let shutdown = self.shutdown_within(drain);
-        tokio::pin!(shutdown);
+        // A host that closes the input after a signal has no time for a drain.
         tokio::select! {
-            () = &mut shutdown => {
-                let _ = tokio::time::timeout(FLUSH, &mut serve).await;
+            () = self.shutdown_within(drain) => {}
+            () = ended.cancelled(), if !drain.is_zero() => {
+                self.shutdown_within(Duration::ZERO).await;
             }
-            _ = &mut serve => shutdown.await,
         }
+        // rmcp's own task writes the answers to calls that were waiting.
+        let _ = tokio::time::timeout(FLUSH, serve).await;
         Ok(())
     }
 }
@@ -244,6 +244,22 @@ mod tests {
                 crate::store::Status::Completed,
                 crate::store::Status::Failed
             ]
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_input_cuts_a_drain_short() {
+        let host = host().await;
+        call(&host.client, "sleep_initiate", json!({"seconds": 3600})).await;
+        host.terminate.cancel();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let closed = Instant::now();
+        drop(host.client);
+        host.server.await.expect("no panic").expect("served");
+        assert!(
+            closed.elapsed() <= Duration::from_millis(1500),
+            "{:?}",
+            closed.elapsed()
         );
     }
 
