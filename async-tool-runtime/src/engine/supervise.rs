@@ -26,6 +26,8 @@ type Attempt = JoinHandle<Result<String, RunError>>;
 
 /// Longest message of a failed task, in characters.
 const MAX_FAILURE: usize = 4 * MAX_MESSAGE;
+/// As good as never, for limits that no clock can count.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Engine {
     /// Starts a claimed task.
@@ -84,9 +86,15 @@ impl Engine {
             Some(attempt) => drive(attempt, &live.stop, &clocks).await,
         };
 
-        if let Some(outcome) = outcome {
-            tracing::debug!(?outcome, "the task ended");
-            self.settle(&live, outcome).await;
+        let settled = match outcome {
+            Some(outcome) => {
+                tracing::debug!(?outcome, "the task ended");
+                self.settle(&live, outcome).await
+            }
+            None => false,
+        };
+        if !settled {
+            self.worker.forsake(live.record.id, live.record.epoch);
         }
         self.slots().observe(&entry.name, started.elapsed());
         self.worker.remove(live.record.id);
@@ -99,23 +107,24 @@ impl Engine {
         drop(slot);
     }
 
-    /// Writes how a task ended, until that is done or the lease is lost.
-    async fn settle(&self, live: &Live, outcome: Outcome) {
+    /// Writes how a task ended, until that is done or the lease is lost;
+    /// false in the latter case.
+    async fn settle(&self, live: &Live, outcome: Outcome) -> bool {
         let (id, epoch) = (live.record.id, live.record.epoch);
         let end = End::new(outcome, live.revision(live.progress.state().step_changes));
         let mut pause = Duration::from_millis(50);
         loop {
             let (store, end) = (Arc::clone(&self.store), end.clone());
             match Self::detached(async move { store.finish(id, epoch, end).await }).await {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => return true,
                 Ok(Err(refused)) => {
                     tracing::warn!(?refused, "somebody else has ended this task");
-                    return;
+                    return true;
                 }
                 Err(error) => tracing::warn!(%error, "could not write the end of a task"),
             }
             if self.worker.lease_age() >= self.config.lease {
-                return;
+                return false;
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
@@ -141,9 +150,12 @@ impl Clocks {
         // Both are the store's times, so that clocks need not agree.
         let claimed_at = record.started_at.unwrap_or(record.created_at);
         Self {
-            deadline: now + record.deadline.since(claimed_at),
-            timeout: entry.descriptor.timeout.map(|limit| (limit, now + limit)),
-            grace: entry.descriptor.cancel_grace,
+            deadline: now + record.deadline.since(claimed_at).min(FAR),
+            timeout: entry
+                .descriptor
+                .timeout
+                .map(|limit| (limit, now + limit.min(FAR))),
+            grace: entry.descriptor.cancel_grace.min(FAR),
         }
     }
 
@@ -194,14 +206,10 @@ async fn drive(
     }
 
     let cause = stop.cause().cloned().unwrap_or(Cause::LeaseLost);
-    let grace = match &cause {
-        Cause::LeaseLost => Duration::ZERO,
-        Cause::Shutdown { grace } => clocks.grace.min(*grace),
-        _ => clocks.grace,
-    };
-    match timeout(grace, &mut attempt).await {
-        Ok(joined) => (outcome(joined, Some(&cause)), None),
-        Err(_) => {
+    tokio::select! {
+        biased;
+        joined = &mut attempt => (outcome(joined, Some(&cause)), None),
+        () = stop.grace_over(Instant::now() + clocks.grace) => {
             attempt.abort();
             // Whatever awaits ends with its next poll; what blocks does not.
             match timeout(Duration::from_millis(20), &mut attempt).await {
