@@ -22,10 +22,12 @@ use crate::store::{End, Epoch, Outcome, TaskId, TaskRecord};
 use crate::task::TaskFailure;
 use crate::tool::{Call, EncodeError, RunError};
 
-type Attempt = JoinHandle<Result<String, RunError>>;
+type Attempt = JoinHandle<Result<String, Box<TaskFailure>>>;
 
 /// Longest message of a failed task, in characters.
 const MAX_FAILURE: usize = 4 * MAX_MESSAGE;
+/// Longest code of a failed task, in characters.
+const MAX_CODE: usize = 100;
 /// As good as never, for limits that no clock can count.
 const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -229,29 +231,45 @@ async fn drive(
 /// How a task ended whose attempt ended so. A result counts even after a
 /// request to stop; anything else becomes the cause of that request.
 fn outcome(
-    joined: Result<Result<String, RunError>, JoinError>,
+    joined: Result<Result<String, Box<TaskFailure>>, JoinError>,
     cause: Option<&Cause>,
 ) -> Option<Outcome> {
     if matches!(cause, Some(Cause::LeaseLost)) {
         return None;
     }
-    let failure = match (joined, cause) {
-        (Ok(Ok(result)), _) => return Some(Outcome::Completed(result.into())),
-        (_, Some(cause)) => return cause.outcome(),
-        (Ok(Err(error)), None) => failure(error),
-        (Err(error), None) => match error.try_into_panic() {
-            Ok(payload) => TaskFailure::new("panicked", panic_message(payload.as_ref())),
+    match (joined, cause) {
+        (Ok(Ok(result)), _) => Some(Outcome::Completed(result.into())),
+        (_, Some(cause)) => cause.outcome(),
+        (Ok(Err(failure)), None) => Some(Outcome::Failed(failure)),
+        (Err(error), None) => {
             // Only the runtime's own shutdown cancels an attempt behind our back.
-            Err(_) => return None,
-        },
-    };
-    Some(Outcome::Failed(Box::new(TaskFailure {
-        message: shortened(failure.message, MAX_FAILURE),
-        ..failure
-    })))
+            let payload = error.try_into_panic().ok()?;
+            let message = shortened(panic_message(payload.as_ref()), MAX_FAILURE);
+            let failure = TaskFailure::new("panicked", message);
+            Some(Outcome::Failed(Box::new(failure)))
+        }
+    }
 }
 
-fn failure(error: RunError) -> TaskFailure {
+/// What is kept of an error: its details as long as a result might be.
+fn failure(error: RunError, result_limit: usize) -> TaskFailure {
+    let failure = described(error);
+    let details = failure.details.filter(|details| {
+        let fit = details.to_string().len() <= result_limit;
+        if !fit {
+            tracing::warn!("the details of an error are larger than a result may be; left out");
+        }
+        fit
+    });
+    TaskFailure {
+        code: shortened(failure.code.into_owned(), MAX_CODE).into(),
+        message: shortened(failure.message, MAX_FAILURE),
+        retryable: failure.retryable,
+        details,
+    }
+}
+
+fn described(error: RunError) -> TaskFailure {
     match error {
         RunError::Decode(error) => TaskFailure::new(
             "incompatible_arguments",
@@ -295,22 +313,36 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
     }
 }
 
+/// The attempt itself. All that is the author's code happens in here, the
+/// `Display` of errors included, so that a panic ends the attempt alone.
 async fn run(
     entry: Arc<Entry>,
     context: TaskContext,
     arguments: Arc<str>,
     state: Arc<StateMap>,
     result_limit: usize,
+) -> Result<String, Box<TaskFailure>> {
+    try_run(&entry, &context, &arguments, &state, result_limit)
+        .await
+        .map_err(|error| Box::new(failure(error, result_limit)))
+}
+
+async fn try_run(
+    entry: &Entry,
+    context: &TaskContext,
+    arguments: &str,
+    state: &StateMap,
+    result_limit: usize,
 ) -> Result<String, RunError> {
-    let arguments: Value = serde_json::from_str(&arguments).map_err(|error| {
+    let arguments: Value = serde_json::from_str(arguments).map_err(|error| {
         RunError::Decode(crate::tool::DecodeError {
             path: String::new(),
             message: error.to_string(),
         })
     })?;
-    let call = Call::new(&context, &state);
+    let call = Call::new(context, state);
     let result = entry.tool.run(arguments, call, result_limit).await?;
-    check_result(&entry, &result).map_err(RunError::Encode)?;
+    check_result(entry, &result).map_err(RunError::Encode)?;
     Ok(result)
 }
 
