@@ -60,7 +60,8 @@ impl ToolError {
         }
     }
 
-    /// Sets the code that clients can rely on, such as `quota_exceeded`.
+    /// Sets the code that clients can rely on, such as `quota_exceeded`; at most
+    /// 100 characters are kept.
     #[must_use]
     pub fn with_code(mut self, code: impl Into<Cow<'static, str>>) -> Self {
         self.facts.code = code.into();
@@ -74,7 +75,9 @@ impl ToolError {
         self
     }
 
-    /// Adds details for a program to read. They reach the client as they are.
+    /// Adds details for a program to read. They reach the client as they are,
+    /// or not at all if they are larger than a result may be (see the builder's
+    /// `max_result_bytes`).
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
         self.facts.details = Some(details);

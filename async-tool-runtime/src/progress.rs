@@ -240,6 +240,11 @@ impl Progress {
         self.cell.dirty.swap(false, Ordering::Relaxed)
     }
 
+    /// Makes the next [`take_dirty`](Self::take_dirty) say yes.
+    pub(crate) fn set_dirty(&self) {
+        self.touch();
+    }
+
     fn overall(&self, text: &Text, current: u64, total: Option<u64>) -> Option<f64> {
         let given = set(&self.cell.given).map(f64::from_bits);
         #[expect(clippy::cast_precision_loss, reason = "a fraction for display")]

@@ -10,6 +10,9 @@ use crate::{AsyncTool, BoxError, Call, Descriptor};
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct Sleep {
     seconds: u64,
+    /// Ignore requests to stop.
+    #[serde(default)]
+    stubborn: bool,
 }
 
 pub(crate) struct SleepTool;
@@ -26,7 +29,7 @@ impl AsyncTool for SleepTool {
     async fn run(&self, input: Sleep, call: Call<'_>) -> Result<u64, BoxError> {
         tokio::select! {
             () = tokio::time::sleep(Duration::from_secs(input.seconds)) => Ok(input.seconds),
-            () = call.context().cancelled() => Err("stopped".into()),
+            () = call.context().cancelled(), if !input.stubborn => Err("stopped".into()),
         }
     }
 }

@@ -91,6 +91,26 @@ async fn a_panic_fails_the_task_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_that_panics_when_shown_fails_the_task_and_nothing_else() {
+    let server = start().await;
+    let end = end(&server, "odd", json!({"how": "rude"})).await;
+    assert_eq!(end.error_code(), Some("panicked"));
+    assert_eq!(
+        end["error"]["message"],
+        "the tool panicked: find out yourself"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn invariant_11_an_error_is_kept_only_so_far() {
+    let server = start().await;
+    let end = end(&server, "odd", json!({"how": "wordy"})).await;
+    assert_eq!(end["status"], "failed");
+    assert!(end["error"].get("details").is_none());
+    assert!(end.text.len() < 10_000, "{}", end.text.len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn results_that_cannot_be_kept_fail_the_task() {
     let server = start().await;
     for (how, code) in [

@@ -22,12 +22,14 @@ struct Flaky {
     inner: MemoryStore,
     down: Arc<AtomicBool>,
     lose_answer: Arc<AtomicBool>,
+    disown: Arc<AtomicBool>,
 }
 
 struct FlakyNamespace {
     inner: Arc<dyn Store>,
     down: Arc<AtomicBool>,
     lose_answer: Arc<AtomicBool>,
+    disown: Arc<AtomicBool>,
 }
 
 impl Flaky {
@@ -36,12 +38,18 @@ impl Flaky {
             inner,
             down: Arc::default(),
             lose_answer: Arc::default(),
+            disown: Arc::default(),
         }
     }
 
     /// The next create works, and its caller never learns it.
     fn lose_next_answer(&self) {
         self.lose_answer.store(true, Ordering::SeqCst);
+    }
+
+    /// Heartbeats are answered as if everything had been taken over.
+    fn disown(&self) {
+        self.disown.store(true, Ordering::SeqCst);
     }
 
     fn set_down(&self, down: bool) {
@@ -69,6 +77,7 @@ impl OpenStore for Flaky {
             inner: self.inner.open(namespace).await?,
             down: Arc::clone(&self.down),
             lose_answer: Arc::clone(&self.lose_answer),
+            disown: Arc::clone(&self.disown),
         }))
     }
 }
@@ -93,7 +102,11 @@ impl Store for FlakyNamespace {
     }
 
     async fn beat(&self, lease: Lease, reports: Vec<Report>) -> Result<Beat, StoreError> {
-        self.up()?.beat(lease, reports).await
+        let mut beat = self.up()?.beat(lease, reports).await?;
+        if self.disown.load(Ordering::SeqCst) {
+            beat.owned.clear();
+        }
+        Ok(beat)
     }
 
     async fn finish(
@@ -225,14 +238,7 @@ async fn a_store_that_cannot_be_opened_is_an_error_of_build() {
 #[tokio::test(start_paused = true)]
 async fn a_claim_whose_answer_was_lost_is_given_back_and_runs_once() {
     let store = Flaky::new(MemoryStore::new());
-    let runs = crate::tools::SharedRuns::default();
-    let server = TestServer::start(
-        async_tool::AsyncTools::builder()
-            .registry(crate::tools::all())
-            .state(Arc::clone(&runs))
-            .store(store.clone()),
-    )
-    .await;
+    let (server, runs) = counted(store.clone()).await;
     let other = server
         .call("single_initiate", json!({"millis": 50_000}))
         .await;
@@ -251,4 +257,80 @@ async fn a_claim_whose_answer_was_lost_is_given_back_and_runs_once() {
         server.finish("single", other.id()).await["status"],
         "completed"
     );
+}
+
+/// A server on this store, and how often its tools were executed.
+async fn counted(store: Flaky) -> (TestServer, crate::tools::SharedRuns) {
+    let runs = crate::tools::SharedRuns::default();
+    let builder = async_tool::AsyncTools::builder()
+        .registry(crate::tools::all())
+        .state(Arc::clone(&runs))
+        .store(store);
+    (TestServer::start(builder).await, runs)
+}
+
+#[tokio::test(start_paused = true)]
+async fn invariant_7_what_ran_when_the_lease_was_lost_does_not_run_again() {
+    let store = Flaky::new(MemoryStore::new());
+    let (server, runs) = counted(store.clone()).await;
+    let task = server
+        .call("nap_initiate", json!({"millis": 3_600_000}))
+        .await;
+    store.set_down(true);
+    tokio::time::sleep(Duration::from_secs(37)).await;
+    store.set_down(false);
+    // Renews the session's lease before anybody has found it dead.
+    let next = server.call("nap_initiate", json!({"millis": 20_000})).await;
+    assert_eq!(server.finish("nap", next.id()).await["status"], "completed");
+    let end = server.finish("nap", task.id()).await;
+    assert_eq!(end.error_code(), Some("interrupted"), "{}", end.text);
+    assert_eq!(runs.count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_claim_is_found_however_busy_the_worker_is() {
+    let store = Flaky::new(MemoryStore::new());
+    let (server, _) = counted(store.clone()).await;
+    store.lose_next_answer();
+    let keyed = json!({"millis": 10, "idempotency_key": "k"});
+    assert!(server.call("nap_initiate", keyed.clone()).await.is_error);
+    // Each of these renews the lease, and reports nothing.
+    for _ in 0..30 {
+        server.call("nap_initiate", json!({"millis": 900})).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    let found = server.call("nap_initiate", keyed).await;
+    assert_eq!(found["status"], "completed", "{}", found.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn invariant_5_a_task_that_was_taken_over_is_stopped() {
+    let store = Flaky::new(MemoryStore::new());
+    let (server, _) = counted(store.clone()).await;
+    let task = server
+        .call("nap_initiate", json!({"millis": 3_600_000}))
+        .await;
+    store.disown();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let end = server
+        .call("nap_status", json!({"task_id": task.id()}))
+        .await;
+    assert_eq!(end.error_code(), Some("interrupted"), "{}", end.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn progress_whose_heartbeat_failed_is_sent_again() {
+    let memory = MemoryStore::new();
+    let store = Flaky::new(memory.clone());
+    let observer = TestServer::start(builder().store(memory).slots(0)).await;
+    let worker = TestServer::start(builder().store(store.clone())).await;
+    let task = worker.call("work_initiate", json!({"units": 1})).await;
+    store.set_down(true);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    store.set_down(false);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    let seen = observer
+        .call("work_status", json!({"task_id": task.id()}))
+        .await;
+    assert_eq!(seen["progress"]["step"], "prepare", "{}", seen.text);
 }

@@ -142,3 +142,21 @@ async fn the_tasks_of_a_dead_worker_are_taken_over_within_two_lease_times() {
     assert_eq!(end["error"]["retryable"], true);
     assert!(died.elapsed() <= lease * 2, "{:?}", died.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_freed_slot_is_used_at_once_and_its_tool_is_known_to_be_quick() {
+    let server = start().await;
+    let started = tokio::time::Instant::now();
+    let task = json!({"millis": 1_000});
+    server.call("single_initiate", task.clone()).await;
+    let second = server.call("single_initiate", task.clone()).await;
+    server.finish("single", second.id()).await;
+    // And not with the next round of the sweeper.
+    assert!(started.elapsed() < Duration::from_millis(2_500));
+
+    for _ in 0..2 {
+        server.call("single_initiate", task.clone()).await;
+    }
+    let refused = server.call("single_initiate", task).await;
+    assert_eq!(refused["error"]["retry_after_seconds"], 1);
+}

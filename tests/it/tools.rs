@@ -64,6 +64,8 @@ enum How {
     Panic,
     Quota,
     Anyhow,
+    Rude,
+    Wordy,
     Huge,
     Nan,
     BadMap,
@@ -90,6 +92,11 @@ async fn odd(how: How) -> anyhow::Result<Odd> {
         How::Panic => panic!("no such luck"),
         How::Quota => Err(quota().into()),
         How::Anyhow => Err(anyhow::Error::from(quota()).context("while building")),
+        How::Rude => Err(Rude.into()),
+        How::Wordy => Err(ToolError::new("x".repeat(100_000))
+            .with_code("x".repeat(100_000))
+            .with_details("x".repeat(5 * 1024 * 1024).into())
+            .into()),
         How::Huge => Ok(Odd {
             text: "x".repeat(100 * 1024 * 1024),
             ..odd
@@ -102,6 +109,18 @@ async fn odd(how: How) -> anyhow::Result<Odd> {
             map: Some([((1, 2), 3)].into()),
             ..odd
         }),
+    }
+}
+
+/// An error that cannot be shown.
+#[derive(Debug)]
+struct Rude;
+
+impl std::error::Error for Rude {}
+
+impl std::fmt::Display for Rude {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("find out yourself")
     }
 }
 

@@ -1,6 +1,7 @@
 //! One heartbeat for all tasks of this worker. It carries their progress out
 //! and brings back which of them were cancelled, or belong to somebody else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::stop::Cause;
-use crate::store::{Beat, Epoch, Report, TaskId};
+use super::worker::Live;
+use crate::store::{Beat, End, Epoch, Outcome, Report, TaskFailure, TaskId};
 
 /// How often progress is written at most.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -16,78 +18,128 @@ const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 impl Engine {
     /// Beats until the engine stops; rests while nothing runs.
     pub(super) async fn beat_forever(self: Arc<Self>) {
+        let every = self.config.lease / 3;
+        // Claims renew the lease as well, but only a beat brings news.
+        let mut answered: Option<Instant> = None;
         loop {
             self.worker.busy().await;
-            let reports = self.reports();
-            if !reports.is_empty() || self.worker.lease_age() >= self.config.lease / 3 {
-                self.beat(reports).await;
+            let news = self.news();
+            if !news.is_empty() || answered.is_none_or(|at| at.elapsed() >= every) {
+                let sent = Instant::now();
+                if self.beat(&news).await {
+                    answered = Some(sent);
+                }
             }
             tokio::time::sleep(REPORT_INTERVAL).await;
         }
     }
 
-    fn reports(&self) -> Vec<Report> {
-        self.worker
-            .all()
-            .iter()
-            .filter(|live| live.progress.take_dirty())
-            .map(|live| {
-                let progress = live.progress.state();
-                let revision = live.revision(progress.step_changes);
-                Report::new(live.record.id, live.record.epoch, progress, revision)
-            })
-            .collect()
+    /// The tasks whose progress the store does not know.
+    fn news(&self) -> Vec<Arc<Live>> {
+        let mut news = self.worker.all();
+        news.retain(|live| live.progress.take_dirty());
+        news
     }
 
-    async fn beat(&self, reports: Vec<Report>) {
+    /// Sends one heartbeat; whether it was answered.
+    async fn beat(&self, news: &[Arc<Live>]) -> bool {
         let store = Arc::clone(&self.store);
         let lease = self.worker.lease;
+        let reports = news.iter().map(|live| report(live)).collect();
         let sent = Instant::now();
         let claiming = self.worker.is_claiming();
+        let (running, forsaken) = (self.worker.all(), self.worker.forsaken());
         let beat = Self::detached(async move { store.beat(lease, reports).await });
-        match tokio::time::timeout(lease.duration / 3, beat).await {
+        let answered = match tokio::time::timeout(lease.duration / 3, beat).await {
             Ok(Ok(beat)) => {
-                if sent.elapsed() < lease.duration {
-                    self.worker.renewed();
+                self.worker.renewed(sent);
+                let owned = self.heed(beat, &running);
+                for id in forsaken.keys().filter(|id| !owned.contains_key(id)) {
+                    self.worker.forget(*id);
                 }
-                let owned = self.heed(beat);
                 // While nothing is being claimed, everything of ours is known.
                 if !claiming && !self.worker.is_claiming() {
-                    self.give_back_unknown(owned).await;
+                    self.clear_unknown(owned).await;
                 }
+                true
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the heartbeat failed"),
-            Err(_) => tracing::warn!("the heartbeat got no answer in time"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the heartbeat failed");
+                false
+            }
+            Err(_) => {
+                tracing::warn!("the heartbeat got no answer in time");
+                false
+            }
+        };
+        if !answered {
+            for live in news {
+                live.progress.set_dirty();
+            }
         }
         if self.worker.lease_age() >= lease.duration {
             tracing::error!("the lease was lost; what runs here is stopped");
             self.worker.stop_running(&Cause::LeaseLost);
         }
+        answered
     }
 
-    /// Passes on what the beat brought; returns what the session owns.
-    fn heed(&self, beat: Beat) -> Vec<(TaskId, Epoch)> {
+    /// Passes on what the beat brought, to what had been running when it was
+    /// sent; returns what the session owns.
+    fn heed(&self, beat: Beat, running: &[Arc<Live>]) -> HashMap<TaskId, Epoch> {
         for (id, reason) in beat.cancelled {
             if let Some(live) = self.worker.get(id) {
                 live.stop.fire(Cause::Cancelled(reason));
             }
         }
-        for id in beat.fenced {
-            if let Some(live) = self.worker.get(id) {
+        let owned: HashMap<TaskId, Epoch> = beat.owned.into_iter().collect();
+        for live in running {
+            // Has ended just now, or belongs to somebody else.
+            if owned.get(&live.record.id) != Some(&live.record.epoch) {
                 live.stop.fire(Cause::LeaseLost);
             }
         }
-        beat.owned
+        owned
     }
 
-    /// Gives back what the store takes for ours and nobody here knows: the
-    /// answer to a claim got lost. Their attempts have never begun. (What has
-    /// ended in the meantime refuses to be given back.)
-    async fn give_back_unknown(&self, owned: Vec<(TaskId, Epoch)>) {
+    /// Clears up what the store takes for ours and nobody here executes.
+    ///
+    /// Where the answer to a claim got lost, the attempt has never begun, and
+    /// the task is given back. (What has ended in the meantime refuses that.)
+    /// An attempt that was stopped because the lease seemed lost may have had
+    /// effects: it is not repeated (invariant 7).
+    async fn clear_unknown(&self, owned: HashMap<TaskId, Epoch>) {
         for (id, epoch) in owned {
-            if self.worker.get(id).is_none() {
+            if self.worker.get(id).is_some() {
+                continue;
+            }
+            if self.worker.forsaken().get(&id) == Some(&epoch) {
+                self.interrupt(id, epoch).await;
+            } else {
                 self.give_back(id, epoch).await;
             }
         }
     }
+
+    async fn interrupt(&self, id: TaskId, epoch: Epoch) {
+        let failure = TaskFailure::interrupted(
+            "the worker lost the store while it executed the task; what it had done by then may have had effects",
+        );
+        let end = End::new(Outcome::Failed(Box::new(failure)), 0);
+        let store = Arc::clone(&self.store);
+        match Self::detached(async move { store.finish(id, epoch, end).await }).await {
+            Ok(_) => {
+                self.worker.forget(id);
+                self.hub.wake(id);
+            }
+            // The next beat tries again.
+            Err(error) => tracing::warn!(%error, task_id = %id, "could not interrupt a task"),
+        }
+    }
+}
+
+fn report(live: &Live) -> Report {
+    let progress = live.progress.state();
+    let revision = live.revision(progress.step_changes);
+    Report::new(live.record.id, live.record.epoch, progress, revision)
 }

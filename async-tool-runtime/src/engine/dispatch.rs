@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::Engine;
 
 impl Engine {
@@ -29,6 +31,7 @@ impl Engine {
         let _claiming = self.worker.claiming();
         let store = Arc::clone(&self.store);
         let lease = self.worker.lease;
+        let sent = Instant::now();
         let claim = {
             let wants = wants.clone();
             Self::detached(async move { store.claim(lease, &wants, limit).await })
@@ -42,7 +45,7 @@ impl Engine {
             }
         };
         if !claimed.is_empty() {
-            self.worker.renewed();
+            self.worker.renewed(sent);
         }
         let exhausted = wants.iter().any(|want| {
             let of_tool = claimed.iter().filter(|record| record.tool == want.tool);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
@@ -132,11 +133,12 @@ impl Engine {
                 .map(|_| self.worker.lease),
             ..Admission::new(queue.unwrap_or(limit), limit)
         };
+        let sent = Instant::now();
         let created = self.store.create(new, admission).await?;
         if let Created::New(record) = &created {
             match slot {
                 Some(slot) if record.status == Status::Working => {
-                    self.worker.renewed();
+                    self.worker.renewed(sent);
                     self.execute(record.clone(), slot);
                 }
                 _ => {

@@ -3,6 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use crate::task::{Outcome, TaskFailure};
@@ -52,18 +54,53 @@ impl Cause {
 pub(crate) struct Stop {
     cause: OnceLock<Cause>,
     fired: CancellationToken,
+    /// When the grace ends at the latest, whatever the tool allows.
+    latest: watch::Sender<Option<Instant>>,
 }
 
 impl Stop {
-    /// Asks the attempt to stop; false if it had been asked before.
-    pub(crate) fn fire(&self, cause: Cause) -> bool {
-        let first = self.cause.set(cause).is_ok();
+    /// Asks the attempt to stop. A later cause changes nothing but how long
+    /// the attempt may still take.
+    pub(crate) fn fire(&self, cause: Cause) {
+        let grace = match &cause {
+            Cause::LeaseLost => Some(Duration::ZERO),
+            Cause::Shutdown { grace } => Some(*grace),
+            Cause::Cancelled(_) | Cause::Timeout(_) | Cause::Deadline => None,
+        };
+        if let Some(grace) = grace {
+            let end = Instant::now() + grace;
+            self.latest.send_modify(|latest| {
+                *latest = Some(latest.map_or(end, |latest| latest.min(end)));
+            });
+        }
+        // The first one stays.
+        let _ = self.cause.set(cause);
         self.fired.cancel();
-        first
     }
 
     pub(crate) fn cause(&self) -> Option<&Cause> {
         self.cause.get()
+    }
+
+    /// Whether the task itself was asked to stop: not so if it is merely no
+    /// longer ours.
+    pub(crate) fn is_requested(&self) -> bool {
+        !matches!(self.cause(), None | Some(Cause::LeaseLost))
+    }
+
+    /// Completes at `end`, or earlier if a cause says so.
+    pub(crate) async fn grace_over(&self, end: Instant) {
+        let mut latest = self.latest.subscribe();
+        loop {
+            let end = latest
+                .borrow_and_update()
+                .map_or(end, |latest| latest.min(end));
+            tokio::select! {
+                () = sleep_until(end) => return,
+                // The sender lives as long as `self`.
+                _ = latest.changed() => {}
+            }
+        }
     }
 
     /// Fires with the request; the tool's function may hold it.

@@ -22,10 +22,14 @@ use crate::store::{End, Epoch, Outcome, TaskId, TaskRecord};
 use crate::task::TaskFailure;
 use crate::tool::{Call, EncodeError, RunError};
 
-type Attempt = JoinHandle<Result<String, RunError>>;
+type Attempt = JoinHandle<Result<String, Box<TaskFailure>>>;
 
 /// Longest message of a failed task, in characters.
 const MAX_FAILURE: usize = 4 * MAX_MESSAGE;
+/// Longest code of a failed task, in characters.
+const MAX_CODE: usize = 100;
+/// As good as never, for limits that no clock can count.
+const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Engine {
     /// Starts a claimed task.
@@ -84,9 +88,15 @@ impl Engine {
             Some(attempt) => drive(attempt, &live.stop, &clocks).await,
         };
 
-        if let Some(outcome) = outcome {
-            tracing::debug!(?outcome, "the task ended");
-            self.settle(&live, outcome).await;
+        let settled = match outcome {
+            Some(outcome) => {
+                tracing::debug!(?outcome, "the task ended");
+                self.settle(&live, outcome).await
+            }
+            None => false,
+        };
+        if !settled {
+            self.worker.forsake(live.record.id, live.record.epoch);
         }
         self.slots().observe(&entry.name, started.elapsed());
         self.worker.remove(live.record.id);
@@ -99,23 +109,24 @@ impl Engine {
         drop(slot);
     }
 
-    /// Writes how a task ended, until that is done or the lease is lost.
-    async fn settle(&self, live: &Live, outcome: Outcome) {
+    /// Writes how a task ended, until that is done or the lease is lost;
+    /// false in the latter case.
+    async fn settle(&self, live: &Live, outcome: Outcome) -> bool {
         let (id, epoch) = (live.record.id, live.record.epoch);
         let end = End::new(outcome, live.revision(live.progress.state().step_changes));
         let mut pause = Duration::from_millis(50);
         loop {
             let (store, end) = (Arc::clone(&self.store), end.clone());
             match Self::detached(async move { store.finish(id, epoch, end).await }).await {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => return true,
                 Ok(Err(refused)) => {
                     tracing::warn!(?refused, "somebody else has ended this task");
-                    return;
+                    return true;
                 }
                 Err(error) => tracing::warn!(%error, "could not write the end of a task"),
             }
             if self.worker.lease_age() >= self.config.lease {
-                return;
+                return false;
             }
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(2));
@@ -141,9 +152,12 @@ impl Clocks {
         // Both are the store's times, so that clocks need not agree.
         let claimed_at = record.started_at.unwrap_or(record.created_at);
         Self {
-            deadline: now + record.deadline.since(claimed_at),
-            timeout: entry.descriptor.timeout.map(|limit| (limit, now + limit)),
-            grace: entry.descriptor.cancel_grace,
+            deadline: now + record.deadline.since(claimed_at).min(FAR),
+            timeout: entry
+                .descriptor
+                .timeout
+                .map(|limit| (limit, now + limit.min(FAR))),
+            grace: entry.descriptor.cancel_grace.min(FAR),
         }
     }
 
@@ -194,14 +208,10 @@ async fn drive(
     }
 
     let cause = stop.cause().cloned().unwrap_or(Cause::LeaseLost);
-    let grace = match &cause {
-        Cause::LeaseLost => Duration::ZERO,
-        Cause::Shutdown { grace } => clocks.grace.min(*grace),
-        _ => clocks.grace,
-    };
-    match timeout(grace, &mut attempt).await {
-        Ok(joined) => (outcome(joined, Some(&cause)), None),
-        Err(_) => {
+    tokio::select! {
+        biased;
+        joined = &mut attempt => (outcome(joined, Some(&cause)), None),
+        () = stop.grace_over(Instant::now() + clocks.grace) => {
             attempt.abort();
             // Whatever awaits ends with its next poll; what blocks does not.
             match timeout(Duration::from_millis(20), &mut attempt).await {
@@ -221,29 +231,45 @@ async fn drive(
 /// How a task ended whose attempt ended so. A result counts even after a
 /// request to stop; anything else becomes the cause of that request.
 fn outcome(
-    joined: Result<Result<String, RunError>, JoinError>,
+    joined: Result<Result<String, Box<TaskFailure>>, JoinError>,
     cause: Option<&Cause>,
 ) -> Option<Outcome> {
     if matches!(cause, Some(Cause::LeaseLost)) {
         return None;
     }
-    let failure = match (joined, cause) {
-        (Ok(Ok(result)), _) => return Some(Outcome::Completed(result.into())),
-        (_, Some(cause)) => return cause.outcome(),
-        (Ok(Err(error)), None) => failure(error),
-        (Err(error), None) => match error.try_into_panic() {
-            Ok(payload) => TaskFailure::new("panicked", panic_message(payload.as_ref())),
+    match (joined, cause) {
+        (Ok(Ok(result)), _) => Some(Outcome::Completed(result.into())),
+        (_, Some(cause)) => cause.outcome(),
+        (Ok(Err(failure)), None) => Some(Outcome::Failed(failure)),
+        (Err(error), None) => {
             // Only the runtime's own shutdown cancels an attempt behind our back.
-            Err(_) => return None,
-        },
-    };
-    Some(Outcome::Failed(Box::new(TaskFailure {
-        message: shortened(failure.message, MAX_FAILURE),
-        ..failure
-    })))
+            let payload = error.try_into_panic().ok()?;
+            let message = shortened(panic_message(payload.as_ref()), MAX_FAILURE);
+            let failure = TaskFailure::new("panicked", message);
+            Some(Outcome::Failed(Box::new(failure)))
+        }
+    }
 }
 
-fn failure(error: RunError) -> TaskFailure {
+/// What is kept of an error: its details as long as a result might be.
+fn failure(error: RunError, result_limit: usize) -> TaskFailure {
+    let failure = described(error);
+    let details = failure.details.filter(|details| {
+        let fit = details.to_string().len() <= result_limit;
+        if !fit {
+            tracing::warn!("the details of an error are larger than a result may be; left out");
+        }
+        fit
+    });
+    TaskFailure {
+        code: shortened(failure.code.into_owned(), MAX_CODE).into(),
+        message: shortened(failure.message, MAX_FAILURE),
+        retryable: failure.retryable,
+        details,
+    }
+}
+
+fn described(error: RunError) -> TaskFailure {
     match error {
         RunError::Decode(error) => TaskFailure::new(
             "incompatible_arguments",
@@ -287,22 +313,36 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
     }
 }
 
+/// The attempt itself. All that is the author's code happens in here, the
+/// `Display` of errors included, so that a panic ends the attempt alone.
 async fn run(
     entry: Arc<Entry>,
     context: TaskContext,
     arguments: Arc<str>,
     state: Arc<StateMap>,
     result_limit: usize,
+) -> Result<String, Box<TaskFailure>> {
+    try_run(&entry, &context, &arguments, &state, result_limit)
+        .await
+        .map_err(|error| Box::new(failure(error, result_limit)))
+}
+
+async fn try_run(
+    entry: &Entry,
+    context: &TaskContext,
+    arguments: &str,
+    state: &StateMap,
+    result_limit: usize,
 ) -> Result<String, RunError> {
-    let arguments: Value = serde_json::from_str(&arguments).map_err(|error| {
+    let arguments: Value = serde_json::from_str(arguments).map_err(|error| {
         RunError::Decode(crate::tool::DecodeError {
             path: String::new(),
             message: error.to_string(),
         })
     })?;
-    let call = Call::new(&context, &state);
+    let call = Call::new(context, state);
     let result = entry.tool.run(arguments, call, result_limit).await?;
-    check_result(&entry, &result).map_err(RunError::Encode)?;
+    check_result(entry, &result).map_err(RunError::Encode)?;
     Ok(result)
 }
 

@@ -42,7 +42,7 @@ impl View {
             record: live.record.clone(),
             revision: live.revision(progress.step_changes),
             progress: Some(Arc::new(progress)),
-            stopping: live.stop.cause().is_some(),
+            stopping: live.stop.is_requested(),
             now,
         }
     }

@@ -12,7 +12,7 @@ use super::admission::Slots;
 use super::stop::{Cause, Stop};
 use crate::catalog::Catalog;
 use crate::progress::Progress;
-use crate::store::Lease;
+use crate::store::{Epoch, Lease};
 use crate::task::{SessionId, TaskId, TaskRecord};
 
 /// The executing part of an engine.
@@ -33,6 +33,9 @@ pub(crate) struct Worker {
 #[derive(Debug, Default)]
 struct Running {
     tasks: HashMap<TaskId, Arc<Live>>,
+    /// Attempts that ended, or were given up, without a word to the store,
+    /// because the lease was lost.
+    forsaken: HashMap<TaskId, Epoch>,
     /// Everything was asked to stop, and so is whatever comes after.
     stopping: Option<Cause>,
 }
@@ -68,7 +71,7 @@ pub(crate) struct Live {
 impl Live {
     /// The record's revision, counting what the store has not been told yet.
     pub(crate) fn revision(&self, step_changes: u64) -> u64 {
-        self.record.revision + step_changes + u64::from(self.stop.cause().is_some())
+        self.record.revision + step_changes + u64::from(self.stop.is_requested())
     }
 }
 
@@ -113,6 +116,21 @@ impl Worker {
         self.load.send_modify(|load| load.running = count);
     }
 
+    /// Remembers that an attempt began whose end the store does not know.
+    pub(crate) fn forsake(&self, id: TaskId, epoch: Epoch) {
+        self.running().forsaken.insert(id, epoch);
+    }
+
+    /// The attempts whose end the store does not know.
+    pub(crate) fn forsaken(&self) -> HashMap<TaskId, Epoch> {
+        self.running().forsaken.clone()
+    }
+
+    /// Forgets an attempt: it is settled, or the task is not ours any more.
+    pub(crate) fn forget(&self, id: TaskId) {
+        self.running().forsaken.remove(&id);
+    }
+
     pub(crate) fn get(&self, id: TaskId) -> Option<Arc<Live>> {
         self.running().tasks.get(&id).cloned()
     }
@@ -150,9 +168,12 @@ impl Worker {
         }
     }
 
-    /// Says that the store has just renewed the lease.
-    pub(crate) fn renewed(&self) {
-        *self.last_renewal() = Instant::now();
+    /// Says that the store has renewed the lease in answer to a call that was
+    /// sent at this time: the store cannot have renewed it earlier, but may
+    /// have long before its answer came.
+    pub(crate) fn renewed(&self, sent: Instant) {
+        let mut renewed = self.last_renewal();
+        *renewed = sent.max(*renewed);
     }
 
     pub(crate) fn lease_age(&self) -> std::time::Duration {

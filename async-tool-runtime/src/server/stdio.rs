@@ -222,6 +222,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn the_end_of_the_input_cuts_the_grace_of_what_was_being_cancelled() {
+        let host = host().await;
+        let stubborn = json!({"seconds": 3600, "stubborn": true});
+        let task = call(&host.client, "sleep_initiate", stubborn).await;
+        let id = task["task_id"].as_str().expect("an id").to_owned();
+        let cancelled = call(&host.client, "sleep_cancel", json!({ "task_id": id })).await;
+        assert_eq!(cancelled["done"], false);
+        drop(host.client);
+        host.server.await.expect("no panic").expect("served");
+        let status = status_in_store(&host.tools, &id).await;
+        assert_eq!(status, crate::store::Status::Cancelled);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn sigterm_drains_first() {
         let host = host().await;
         let short = call(&host.client, "sleep_initiate", json!({"seconds": 5})).await;
