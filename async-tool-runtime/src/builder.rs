@@ -183,7 +183,8 @@ impl AsyncToolsBuilder {
         self
     }
 
-    /// Sets the name and version that the server tells its clients.
+    /// Sets the name and version that the server tells its clients; those of
+    /// this crate unless said otherwise.
     pub fn server_info(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
         self.identity.info = Some((name.into(), version.into()));
         self

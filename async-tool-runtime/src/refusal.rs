@@ -11,13 +11,20 @@ use crate::task::TaskId;
 #[derive(Debug)]
 pub(crate) enum Refusal {
     InvalidArguments(Vec<Problem>),
-    ArgumentsTooLarge { limit: usize },
+    ArgumentsTooLarge {
+        limit: usize,
+    },
     TaskNotFound,
     IdempotencyConflict(TaskId),
-    Overloaded { limit: Limit, retry_after: Duration },
+    Overloaded {
+        limit: Limit,
+        retry_after: Duration,
+    },
     ShuttingDown,
     StoreUnavailable,
     Unauthenticated,
+    /// The client took its request back; it reads no answer.
+    Abandoned,
 }
 
 /// One thing that is wrong with the arguments.
@@ -38,6 +45,7 @@ impl Refusal {
             Self::ShuttingDown => "shutting_down",
             Self::StoreUnavailable => "store_unavailable",
             Self::Unauthenticated => "unauthenticated",
+            Self::Abandoned => "abandoned",
         }
     }
 
@@ -78,6 +86,7 @@ impl Refusal {
             Self::Unauthenticated => {
                 "this server needs to know on whose behalf a request is made".to_owned()
             }
+            Self::Abandoned => "the request was taken back".to_owned(),
         }
     }
 

@@ -136,6 +136,14 @@ impl Checker {
                 (path, format!("the property `{name}` is required"))
             }
             ValidationErrorKind::Enum { options } => (path, format!("must be one of {options}")),
+            ValidationErrorKind::Minimum { limit } => (path, format!("must be at least {limit}")),
+            ValidationErrorKind::Maximum { limit } => (path, format!("must be at most {limit}")),
+            ValidationErrorKind::ExclusiveMinimum { limit } => {
+                (path, format!("must be more than {limit}"))
+            }
+            ValidationErrorKind::ExclusiveMaximum { limit } => {
+                (path, format!("must be less than {limit}"))
+            }
             ValidationErrorKind::Pattern { pattern } => {
                 (path, format!("must match the pattern {pattern}"))
             }

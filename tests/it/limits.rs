@@ -34,7 +34,12 @@ async fn a_tool_runs_as_many_as_it_says_and_queues_as_many_as_it_says() {
     );
 
     let other = server.call("nap_initiate", json!({"millis": 1})).await;
-    assert_eq!(other["status"], "working", "other tools are not held up");
+    let other = server.finish("nap", other.id()).await;
+    assert_eq!(other["status"], "completed", "other tools are not held up");
+    let waiting = server
+        .call("single_status", json!({"task_id": second.id()}))
+        .await;
+    assert_eq!(waiting["status"], "queued");
 
     tokio::time::sleep(Duration::from_millis(10_500)).await;
     let moved = server

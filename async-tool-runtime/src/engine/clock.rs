@@ -1,10 +1,13 @@
 //! The one place that asks for the time (invariant 9).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use crate::task::Timestamp;
+
+/// As good as never, for limits that no clock can count.
+pub(crate) const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// The wall clock, real or following tokio's (paused) clock in tests.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
 use crate::refusal::{Problem, Refusal};
-use crate::store::{Admission, Created, NewTask, Status, TaskId};
+use crate::store::{Admission, Created, Limit, NewTask, Status, TaskId};
 use crate::task::{Fingerprint, Principal, TaskKey};
 
 /// A call of a tool, its arguments checked against the advertised schema and
@@ -89,10 +89,12 @@ impl Engine {
             Created::Conflict(id) => return Err(Refusal::IdempotencyConflict(id)),
             Created::Full(_) if self.is_draining() => return Err(Refusal::ShuttingDown),
             Created::Full(limit) => {
-                return Err(Refusal::Overloaded {
-                    limit,
-                    retry_after: self.worker.slots.retry_after(&entry.name),
-                });
+                let retry_after = match limit {
+                    // Room comes with the end of somebody's retention.
+                    Limit::Records(_) => Duration::from_secs(60),
+                    _ => self.worker.slots.retry_after(&entry.name),
+                };
+                return Err(Refusal::Overloaded { limit, retry_after });
             }
         };
 

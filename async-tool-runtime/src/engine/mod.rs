@@ -46,6 +46,22 @@ pub(crate) struct Config {
     pub(crate) max_waiters: usize,
 }
 
+impl Config {
+    /// No time is longer than what can be added to a clock.
+    fn clamped(mut self) -> Self {
+        for time in [
+            &mut self.max_age,
+            &mut self.retention,
+            &mut self.wait_cap,
+            &mut self.drain,
+            &mut self.lease,
+        ] {
+            *time = (*time).min(clock::FAR);
+        }
+        self
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -92,6 +108,7 @@ impl Engine {
         store: Arc<dyn Store>,
         clock: Clock,
     ) -> Arc<Self> {
+        let config = config.clamped();
         let engine = Arc::new(Self {
             worker: Worker::new(&config, &catalog),
             waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),

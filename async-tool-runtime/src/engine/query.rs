@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::{Instant, sleep_until};
 
+use super::clock::FAR;
 use super::stop::Cause;
 use super::{Engine, View};
 use crate::refusal::Refusal;
@@ -133,7 +134,7 @@ impl Engine {
         };
         let mut changes = self.hub.subscribe(id);
         let started = Instant::now();
-        let end = started + wait.duration;
+        let end = started + wait.duration.min(FAR);
         let mut next_report = started;
         let mut change_answers: Option<(u64, Instant)> = None;
         loop {

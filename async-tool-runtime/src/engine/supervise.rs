@@ -11,6 +11,7 @@ use tracing::Instrument;
 
 use super::Engine;
 use super::admission::Slot;
+use super::clock::FAR;
 use super::stop::{Cause, Stop};
 use super::worker::Live;
 use crate::catalog::Entry;
@@ -28,8 +29,6 @@ type Attempt = JoinHandle<Result<String, Box<TaskFailure>>>;
 const MAX_FAILURE: usize = 4 * MAX_MESSAGE;
 /// Longest code of a failed task, in characters.
 const MAX_CODE: usize = 100;
-/// As good as never, for limits that no clock can count.
-const FAR: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 impl Engine {
     /// Starts a claimed task.

@@ -65,8 +65,10 @@ impl Engine {
             match change {
                 Change::Task(id) => self.hub.wake(id),
                 Change::Cancel(id) => {
-                    self.heed_cancel(id).await;
                     self.hub.wake(id);
+                    // A slow read must not hold up the changes behind it.
+                    let engine = Arc::clone(&self);
+                    tokio::spawn(async move { engine.heed_cancel(id).await });
                 }
                 Change::Queued => self.worker.expect_backlog(),
                 Change::Resync => {

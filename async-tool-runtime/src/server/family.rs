@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::{Catalog, Entry};
 use crate::descriptor::Annotations;
 use crate::engine::Config;
+use crate::refusal::Problem;
 use crate::schema::Checker;
 
 /// Names that the framework takes from the arguments of initiate.
@@ -31,7 +32,22 @@ pub(crate) struct Member {
     pub(crate) verb: Verb,
     pub(crate) entry: Arc<Entry>,
     /// Checks the arguments against the published schema.
-    pub(crate) input: Checker,
+    input: Checker,
+}
+
+impl Member {
+    /// What is wrong with the arguments of a call.
+    pub(crate) fn check(&self, arguments: &Value) -> Result<(), Vec<Problem>> {
+        self.input.check(arguments).map_err(|mut problems| {
+            for problem in &mut problems {
+                if problem.path == "/idempotency_key" {
+                    "must be 1 to 255 visible ASCII characters, without spaces"
+                        .clone_into(&mut problem.message);
+                }
+            }
+            problems
+        })
+    }
 }
 
 /// All published tools.
@@ -222,8 +238,8 @@ fn status(entry: &Entry, config: &Config) -> Tool {
             },
             "eta_seconds": integer("Time left."),
             "poll_after_seconds": integer("Ask again then."),
-            "attempt": integer("From 2."),
-            "cancel_requested": {"type": "boolean", "description": "To stop."},
+            "attempt": integer("2 if retried."),
+            "cancel_requested": {"type": "boolean", "description": "Stopping."},
             "result": entry.schemas.output,
             "error": error(),
         },

@@ -114,9 +114,10 @@ impl AsyncTools {
 impl ServerHandler for AsyncTools {
     fn get_info(&self) -> ServerConfig {
         let mut config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
-        if let Some((name, version)) = &self.shared.identity.info {
-            config.server_info = Implementation::new(name, version);
-        }
+        config.server_info = match &self.shared.identity.info {
+            Some((name, version)) => Implementation::new(name, version),
+            None => Implementation::new("async-tool", env!("CARGO_PKG_VERSION")),
+        };
         config
             .instructions
             .clone_from(&self.shared.identity.instructions);

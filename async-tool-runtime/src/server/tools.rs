@@ -60,7 +60,6 @@ impl ToolServer {
     ) -> Result<CallToolResult, Refusal> {
         let mut arguments = Value::Object(arguments);
         member
-            .input
             .check(&arguments)
             .map_err(Refusal::InvalidArguments)?;
         let arguments = arguments
@@ -94,6 +93,7 @@ impl ToolServer {
             &initiated.view,
             member.entry.descriptor,
             initiated.replayed,
+            self.engine.config.wait_cap,
         );
         Ok(snapshot.to_result())
     }
@@ -129,7 +129,7 @@ impl ToolServer {
         // A waiting call that nobody waits for any more ends.
         let view = tokio::select! {
             view = status => view?,
-            () = context.ct.cancelled() => return Err(Refusal::ShuttingDown),
+            () = context.ct.cancelled() => return Err(Refusal::Abandoned),
         };
         let include_result = arguments
             .get("include_result")

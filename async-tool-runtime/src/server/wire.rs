@@ -1,5 +1,7 @@
 //! Snapshots and refusals as they go over the wire (DESIGN: wire contract).
 
+use std::time::Duration;
+
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -124,7 +126,13 @@ impl<'a> Snapshot<'a> {
     }
 
     /// Adds what only the first answer about a task has.
-    pub(crate) fn first(mut self, view: &'a View, tool: &Descriptor, replayed: bool) -> Self {
+    pub(crate) fn first(
+        mut self,
+        view: &'a View,
+        tool: &Descriptor,
+        replayed: bool,
+        wait_cap: Duration,
+    ) -> Self {
         self.replayed = replayed;
         self.tool = Some(&view.record.tool);
         self.created_at = Some(view.record.created_at.to_string());
@@ -135,8 +143,9 @@ impl<'a> Snapshot<'a> {
             }
             Status::Failed | Status::Cancelled => None,
             Status::Queued | Status::Working | Status::InputRequired => Some(format!(
-                "Call {} with this task_id and wait_seconds=50 until done is true.",
-                tool.status_name()
+                "Call {} with this task_id and wait_seconds={} until done is true.",
+                tool.status_name(),
+                wait_cap.as_secs()
             )),
         };
         self

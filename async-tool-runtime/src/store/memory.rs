@@ -314,8 +314,8 @@ impl State {
             return (Created::Full(Limit::Records(max_records)), None);
         }
         let waiting = self.queues.get(&new.tool).map_or(0, BTreeMap::len);
-        let claim = admission.claim.filter(|_| waiting == 0);
-        if claim.is_none() {
+        let starts_at_once = admission.claim.is_some() && waiting == 0;
+        if !starts_at_once {
             if waiting >= admission.tool_queue {
                 return (Created::Full(Limit::ToolQueue(admission.tool_queue)), None);
             }
@@ -324,6 +324,8 @@ impl State {
             }
         }
 
+        // Other tools' tasks may have waited longer for the same slot.
+        let claim = admission.claim.filter(|_| self.queued == 0);
         if let (Some(scope), Some(key)) = (scope, &new.key) {
             self.keys.insert(scope, (new.id, key.fingerprint));
         }

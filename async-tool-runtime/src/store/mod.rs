@@ -50,11 +50,12 @@ pub trait Store: Send + Sync + 'static {
     /// with the same fingerprint gives [`Created::Existing`], with another one
     /// [`Created::Conflict`]. A key lives as long as its record.
     ///
-    /// Otherwise the task is admitted; if `admission` names a session and no
-    /// task of the same tool is queued, that session claims it in the same
-    /// step, and opens or renews its lease. If it would have to wait and the
-    /// tool's queue or the whole queue is at its limit, nothing is stored and
-    /// the answer is [`Created::Full`].
+    /// Otherwise the task is admitted; if `admission` names a session and
+    /// nothing is queued, that session claims it in the same step, and opens
+    /// or renews its lease. The limits of the queue are for tasks that have to
+    /// wait: unless `admission` names a session and no task of the same tool
+    /// is queued, and the tool's queue or the whole queue is at its limit,
+    /// nothing is stored and the answer is [`Created::Full`].
     ///
     /// The record is durable before the answer.
     async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError>;

@@ -96,7 +96,7 @@ pub struct TaskRecord {
     pub tool: Arc<str>,
     /// Who owns it.
     pub principal: Option<Principal>,
-    /// The arguments, as JSON text.
+    /// The arguments, as JSON text; empty once the task has ended.
     pub arguments: Arc<str>,
     /// Where it stands.
     pub status: Status,

@@ -201,6 +201,8 @@ impl TaskRecord {
         self.finished_at = Some(now.max(self.created_at));
         self.progress = None;
         self.outcome = Some(outcome);
+        // Nobody runs it again, and retention may be long.
+        self.arguments = Arc::default();
     }
 
     fn become_status(&mut self, status: Status) {
