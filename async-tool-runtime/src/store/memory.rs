@@ -336,9 +336,9 @@ impl State {
             Some(lease) => {
                 record.claim(lease.session, now);
                 self.own(lease, id);
-                Change::Task(id)
+                None
             }
-            None => Change::Queued,
+            None => Some(Change::Queued),
         };
         let task = Box::new(Task {
             record: record.clone(),
@@ -348,7 +348,7 @@ impl State {
         self.next_sequence += 1;
         self.index(&task);
         self.tasks.insert(id, task);
-        (Created::New(record), Some(change))
+        (Created::New(record), change)
     }
 
     fn claim(

@@ -257,7 +257,8 @@ pub struct Reaped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A task's revision grew, or it is gone.
+    /// A task's revision grew, or it is gone. Not when it is created: nobody
+    /// waits for a task whose id has not been told.
     Task(TaskId),
     /// A task that is being worked on was asked to stop.
     Cancel(TaskId),
