@@ -15,7 +15,7 @@ impl Engine {
             }
             tokio::select! {
                 () = self.worker.wake.notified() => {}
-                () = self.worker.slots.freed() => {}
+                () = self.worker.slots.freed(), if self.worker.has_backlog() => {}
             }
         }
     }

@@ -13,9 +13,12 @@ mod view;
 mod watch;
 mod worker;
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::{FutureExt, poll};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -146,13 +149,20 @@ impl Engine {
     }
 
     /// Runs a store call to its end even if whoever asked goes away: an MCP
-    /// request may be dropped at any moment.
+    /// request may be dropped at any moment. A call that never waits, as those
+    /// of the memory store, cannot be dropped half-way and needs no tokio task
+    /// of its own.
     async fn detached<T: Send + 'static>(
         call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        tokio::spawn(call)
-            .await
-            .unwrap_or_else(|error| Err(StoreError::new("the store call died").with_source(error)))
+        let mut call = Box::pin(AssertUnwindSafe(call).catch_unwind());
+        let ended = match poll!(&mut call) {
+            Poll::Ready(ended) => ended,
+            Poll::Pending => tokio::spawn(call)
+                .await
+                .map_err(|error| StoreError::new("the store call died").with_source(error))?,
+        };
+        ended.unwrap_or_else(|_panic| Err(StoreError::new("the store call panicked")))
     }
 
     /// Stops accepting tasks and answers all waiting calls; running attempts
@@ -184,5 +194,37 @@ impl Engine {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_call_goes_on_when_its_caller_is_gone() {
+        let (done, ended) = oneshot::channel();
+        let mut call = Box::pin(Engine::detached(async {
+            yield_now().await;
+            done.send(()).expect("the test waits");
+            Ok(())
+        }));
+        assert!(poll!(&mut call).is_pending());
+        drop(call);
+        ended.await.expect("the call ran to its end");
+    }
+
+    #[tokio::test]
+    async fn a_store_call_that_panics_is_an_error_at_once_or_later() {
+        let at_once = Engine::detached::<()>(async { panic!("on purpose") });
+        assert!(at_once.await.is_err());
+        let later = Engine::detached::<()>(async {
+            yield_now().await;
+            panic!("on purpose")
+        });
+        assert!(later.await.is_err());
     }
 }

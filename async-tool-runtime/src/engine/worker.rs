@@ -197,6 +197,11 @@ impl Worker {
         self.backlog.swap(false, Ordering::AcqRel)
     }
 
+    /// Whether something may be queued that waits for a slot.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.backlog.load(Ordering::Acquire)
+    }
+
     fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }

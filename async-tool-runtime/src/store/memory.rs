@@ -99,7 +99,9 @@ struct Partition {
 
 #[derive(Debug, Default)]
 struct State {
-    tasks: HashMap<TaskId, Task>,
+    /// Boxed, so that growing the table, which happens under the lock, moves
+    /// pointers and not records.
+    tasks: HashMap<TaskId, Box<Task>>,
     keys: HashMap<KeyScope, (TaskId, Fingerprint)>,
     /// Queued tasks of each tool, by sequence number.
     queues: HashMap<Arc<str>, BTreeMap<u64, TaskId>>,
@@ -336,19 +338,19 @@ impl State {
             Some(lease) => {
                 record.claim(lease.session, now);
                 self.own(lease, id);
-                Change::Task(id)
+                None
             }
-            None => Change::Queued,
+            None => Some(Change::Queued),
         };
-        let task = Task {
+        let task = Box::new(Task {
             record: record.clone(),
             sequence: self.next_sequence,
             key,
-        };
+        });
         self.next_sequence += 1;
         self.index(&task);
         self.tasks.insert(id, task);
-        (Created::New(record), Some(change))
+        (Created::New(record), change)
     }
 
     fn claim(
@@ -404,7 +406,8 @@ impl State {
         if let Some(session) = self.sessions.get_mut(&lease.session) {
             session.alive_until = Instant::now() + lease.duration;
             let owned = session.owned.iter().filter_map(|id| self.tasks.get(id));
-            for Task { record, .. } in owned {
+            for task in owned {
+                let record = &task.record;
                 beat.owned.push((record.id, record.epoch));
                 if let Some(reason) = &record.cancel {
                     beat.cancelled.push((record.id, Arc::clone(reason)));

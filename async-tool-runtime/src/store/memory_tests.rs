@@ -315,7 +315,7 @@ async fn reap_ends_what_waited_too_long_and_purges_what_expired() {
 
 #[tokio::test(start_paused = true)]
 async fn changes_tell_of_every_kind_of_write() {
-    use futures_util::StreamExt;
+    use futures_util::{FutureExt, StreamExt};
 
     let fixture = Fixture::new().await;
     let mut changes = fixture.store.changes();
@@ -331,6 +331,19 @@ async fn changes_tell_of_every_kind_of_write() {
     assert_eq!(changes.next().await, Some(Change::Cancel(id)));
     fixture.finish(&claimed[0], "1").await.expect("ours");
     assert_eq!(changes.next().await, Some(Change::Task(id)));
+
+    // Nobody can wait yet for what is claimed as it is created.
+    let admission = Admission {
+        claim: Some(lease()),
+        ..Admission::new(3, 4)
+    };
+    let created = fixture.store.create(task("t"), admission).await;
+    let Ok(Created::New(record)) = created else {
+        panic!("{created:?}")
+    };
+    fixture.finish(&record, "1").await.expect("ours");
+    assert_eq!(changes.next().await, Some(Change::Task(record.id)));
+    assert_eq!(changes.next().now_or_never(), None);
 }
 
 #[tokio::test(start_paused = true)]

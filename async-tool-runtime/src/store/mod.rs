@@ -40,8 +40,8 @@ pub trait OpenStore: Send + Sync + 'static {
 ///
 /// Every verb is one atomic step; of several callers that race, each sees the
 /// store before or after the others and never between. Times are the store's
-/// clock. Nothing here is cancelled half-way: the engine runs each call in a
-/// spawned task of its own.
+/// clock. Nothing here is cancelled half-way: a call that does not end at once
+/// is continued in a spawned task of its own.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Accepts a task, or finds the one that its idempotency key names.
@@ -258,7 +258,8 @@ pub struct Reaped {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Change {
-    /// A task's revision grew, or it is gone.
+    /// A task's revision grew, or it is gone. Not when it is created: nobody
+    /// waits for a task whose id has not been told.
     Task(TaskId),
     /// A task that is being worked on was asked to stop.
     Cancel(TaskId),

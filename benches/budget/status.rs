@@ -1,0 +1,134 @@
+//! Status of one task among many against the only one.
+
+use std::sync::Arc;
+
+use async_tool::store::{OpenStore, Store};
+use async_tool::{AsyncTools, MemoryStore, TaskId};
+
+use crate::compare::Rounds;
+use crate::row;
+use crate::support::BoxError;
+use crate::support::client::Client;
+use crate::support::http::HttpServer;
+use crate::support::tools::{echo, echo_server_on};
+
+const MANY: usize = 100_000;
+const OVER_TRANSPORT: Rounds = Rounds {
+    rounds: 30,
+    calls: 200,
+    batch: 1,
+};
+const AT_THE_STORE: Rounds = Rounds {
+    rounds: 30,
+    calls: 200,
+    batch: 100,
+};
+
+/// A server whose store keeps some tasks, all of which have ended.
+struct Retained {
+    tools: AsyncTools,
+    store: Arc<dyn Store>,
+    ids: Vec<String>,
+}
+
+impl Retained {
+    async fn new(tasks: usize) -> Result<Self, BoxError> {
+        let store = MemoryStore::new();
+        let tools = echo_server_on(store.clone()).await?;
+        let client = Client::duplex(tools.clone()).await?;
+        let mut ids = Vec::with_capacity(tasks);
+        for _ in 0..tasks {
+            ids.push(client.initiate("echo_initiate", echo("hello")).await?);
+        }
+        if let Some(last) = ids.last() {
+            client.completed("echo_status", last).await?;
+        }
+        Ok(Self {
+            tools,
+            store: store.open("default").await?,
+            ids,
+        })
+    }
+}
+
+pub(crate) async fn run() -> Result<(), BoxError> {
+    let one = Retained::new(1).await?;
+    let many = Retained::new(MANY).await?;
+
+    let read = async |client: &Client, ids: &mut Walk<'_, String>| {
+        client.status("echo_status", ids.next()).await.map(drop)
+    };
+    let servers = (
+        HttpServer::start(many.tools.clone()).await?,
+        HttpServer::start(one.tools.clone()).await?,
+    );
+    for (transport, among_many, alone) in [
+        (
+            "HTTP on loopback",
+            Client::http(&servers.0.uri).await?,
+            Client::http(&servers.1.uri).await?,
+        ),
+        (
+            "pipe in memory",
+            Client::duplex(many.tools.clone()).await?,
+            Client::duplex(one.tools.clone()).await?,
+        ),
+    ] {
+        let (mut walk, mut stay) = (Walk::over(&many.ids), Walk::over(&one.ids));
+        let ratio = OVER_TRANSPORT
+            .compare(
+                async || read(&among_many, &mut walk).await,
+                async || read(&alone, &mut stay).await,
+            )
+            .await?;
+        let what = format!("status among 100 000 / 1, {transport}, p50");
+        row(&what, &ratio.to_string(), "<= 1.1 x");
+    }
+
+    let ids: Vec<TaskId> = parsed(&many.ids)?;
+    let only: Vec<TaskId> = parsed(&one.ids)?;
+    for (which, ids) in [
+        ("the same task", &ids[..1]),
+        ("another task each time", &ids[..]),
+    ] {
+        let (mut walk, mut stay) = (Walk::over(ids), Walk::over(&only));
+        let ratio = AT_THE_STORE
+            .compare(
+                async || get(&*many.store, *walk.next()).await,
+                async || get(&*one.store, *stay.next()).await,
+            )
+            .await?;
+        let what = format!("Store::get among 100 000 / 1, {which}");
+        row(&what, &ratio.to_string(), "<= 3 x");
+    }
+    Ok(())
+}
+
+fn parsed(ids: &[String]) -> Result<Vec<TaskId>, BoxError> {
+    Ok(ids.iter().map(|id| id.parse()).collect::<Result<_, _>>()?)
+}
+
+async fn get(store: &dyn Store, id: TaskId) -> Result<(), BoxError> {
+    let record = store.get(id).await?.ok_or("a task is gone")?;
+    std::hint::black_box(record);
+    Ok(())
+}
+
+/// Goes through all values for ever, in strides that no cache foresees.
+struct Walk<'a, T> {
+    values: &'a [T],
+    at: usize,
+}
+
+impl<'a, T> Walk<'a, T> {
+    fn over(values: &'a [T]) -> Self {
+        Self { values, at: 0 }
+    }
+
+    fn next(&mut self) -> &'a T {
+        // A prime: every value has its turn.
+        const STRIDE: usize = 61_843;
+        self.at = (self.at + STRIDE) % self.values.len();
+        &self.values[self.at]
+    }
+}

@@ -1,0 +1,129 @@
+//! Tools of this crate, written by hand.
+
+use std::time::Duration;
+
+use async_tool::{AsyncTool, AsyncTools, Call, Descriptor, Registry};
+use async_tool::{MemoryStore, TaskContext};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::sync::Semaphore;
+
+use super::BoxError;
+
+/// Two small arguments, as tools have them.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Echo {
+    /// The text to return.
+    pub(crate) text: String,
+    /// How often to repeat it.
+    #[serde(default = "once")]
+    pub(crate) times: u32,
+}
+
+fn once() -> u32 {
+    1
+}
+
+/// Ends at once, with its argument.
+pub(crate) struct EchoTool;
+
+impl AsyncTool for EchoTool {
+    type Input = Echo;
+    type Output = String;
+
+    fn descriptor(&self) -> &'static Descriptor {
+        static ECHO: Descriptor = Descriptor::new("echo").description("Return a text.");
+        &ECHO
+    }
+
+    async fn run(&self, input: Echo, _: Call<'_>) -> Result<String, BoxError> {
+        Ok(input.text.repeat(usize::try_from(input.times)?))
+    }
+}
+
+/// Arguments of `echo_initiate`.
+pub(crate) fn echo(text: &str) -> Map<String, Value> {
+    object(json!({ "text": text, "times": 1 }))
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Nap {
+    /// How long.
+    pub(crate) seconds: f64,
+}
+
+/// Sleeps and reports progress, ten times a second.
+pub(crate) struct NapTool;
+
+impl AsyncTool for NapTool {
+    type Input = Nap;
+    type Output = f64;
+
+    fn descriptor(&self) -> &'static Descriptor {
+        static NAP: Descriptor = Descriptor::new("nap").description("Sleep.");
+        &NAP
+    }
+
+    async fn run(&self, input: Nap, call: Call<'_>) -> Result<f64, BoxError> {
+        const TICK: Duration = Duration::from_millis(100);
+        let context: &TaskContext = call.context();
+        let whole = Duration::try_from_secs_f64(input.seconds)?;
+        let started = tokio::time::Instant::now();
+        while let Some(left) = whole.checked_sub(started.elapsed()) {
+            tokio::time::sleep(TICK.min(left)).await;
+            context.check_cancelled()?;
+            let slept = started.elapsed().as_secs_f64();
+            context.progress().fraction(slept / input.seconds);
+            context.progress().message(format!("slept {slept:.1} s"));
+        }
+        Ok(input.seconds)
+    }
+}
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Nothing {}
+
+/// Ends when a permit of the [`Semaphore`] given as state is there.
+pub(crate) struct GateTool;
+
+impl AsyncTool for GateTool {
+    type Input = Nothing;
+    type Output = ();
+
+    fn descriptor(&self) -> &'static Descriptor {
+        static GATE: Descriptor = Descriptor::new("gate").description("Wait for a permit.");
+        &GATE
+    }
+
+    async fn run(&self, _: Nothing, call: Call<'_>) -> Result<(), BoxError> {
+        call.borrow::<std::sync::Arc<Semaphore>>()
+            .acquire()
+            .await?
+            .forget();
+        Ok(())
+    }
+}
+
+/// A server of `echo` alone, whose store has room for a long measurement.
+pub(crate) async fn echo_server() -> Result<AsyncTools, BoxError> {
+    echo_server_on(MemoryStore::new()).await
+}
+
+/// [`echo_server`] on a store that somebody else looks into.
+pub(crate) async fn echo_server_on(store: MemoryStore) -> Result<AsyncTools, BoxError> {
+    let tools = AsyncTools::builder()
+        .registry(Registry::new().with(EchoTool))
+        .store(store.max_records(10_000_000))
+        .build()
+        .await?;
+    Ok(tools)
+}
+
+/// The object that `json!({..})` wrote.
+pub(crate) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => panic!("{other} is no object"),
+    }
+}
