@@ -72,7 +72,8 @@ struct Step {
 
 impl Step {
     fn new(name: String, weight: f64) -> Self {
-        let usable = weight.is_finite() && weight > 0.0;
+        // Within these, neither a sum of 200 nor a quotient loses its meaning.
+        let usable = (1e-9..=1e9).contains(&weight);
         Self {
             name: shortened(name, MAX_STEP_NAME),
             weight: if usable { weight } else { 1.0 },
@@ -141,7 +142,8 @@ impl Progress {
     }
 
     /// [`steps`](Self::steps) that take different times: each comes with how
-    /// long it probably takes, in any unit. The overall fraction and the ETA
+    /// long it probably takes, in any unit (a billionth to a billion; anything
+    /// else counts as 1). The overall fraction and the ETA
     /// follow that.
     ///
     /// ```
@@ -177,9 +179,11 @@ impl Progress {
         self.touch();
     }
 
-    /// Sets how many units of the present step are done. A number below an
-    /// earlier one changes nothing.
+    /// Sets how many units of the present step are done, at most 2^63. A number
+    /// below an earlier one changes nothing.
     pub fn set(&self, current: u64) {
+        // Leaves room for `inc`, which must not wrap around.
+        let current = current.min(1 << 63);
         self.cell.current.fetch_max(current, Ordering::Relaxed);
         self.touch();
     }

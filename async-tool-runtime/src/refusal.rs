@@ -25,6 +25,8 @@ pub(crate) enum Refusal {
     Unauthenticated,
     /// The client took its request back; it reads no answer.
     Abandoned,
+    /// The application's code panicked while the call was handled.
+    Internal,
 }
 
 /// One thing that is wrong with the arguments.
@@ -46,6 +48,7 @@ impl Refusal {
             Self::StoreUnavailable => "store_unavailable",
             Self::Unauthenticated => "unauthenticated",
             Self::Abandoned => "abandoned",
+            Self::Internal => "internal",
         }
     }
 
@@ -87,6 +90,7 @@ impl Refusal {
                 "this server needs to know on whose behalf a request is made".to_owned()
             }
             Self::Abandoned => "the request was taken back".to_owned(),
+            Self::Internal => "the server failed while it handled this call".to_owned(),
         }
     }
 

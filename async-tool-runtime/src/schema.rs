@@ -3,7 +3,7 @@
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ValidationError, Validator};
 use schemars::generate::SchemaSettings;
-use schemars::transform::RecursiveTransform;
+use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
@@ -30,7 +30,10 @@ pub(crate) fn of_tool<I: JsonSchema, O: JsonSchema>() -> ToolSchemas {
         .into_generator()
         .into_root_schema_for::<I>();
     let mut generator = settings.for_serialize().into_generator();
-    let mut output = generator.subschema_for::<O>().to_value();
+    let mut output = generator.subschema_for::<O>();
+    // A generator transforms definitions and whole documents only.
+    RecursiveTransform(without_number_format).transform(&mut output);
+    let mut output = output.to_value();
     let mut output_defs = generator.take_definitions(true);
     inline(&mut output, &mut output_defs);
     ToolSchemas {

@@ -1,6 +1,7 @@
 //! The whole, from a real MCP client's side: every module drives a server with
 //! generated tools over a pipe, on a paused clock where time matters.
 
+mod adversarial;
 mod ending;
 mod faults;
 mod http;

@@ -27,6 +27,9 @@ type Attempt = JoinHandle<Result<String, Box<TaskFailure>>>;
 
 /// Longest message of a failed task, in characters.
 const MAX_FAILURE: usize = 4 * MAX_MESSAGE;
+/// How deep a result may be nested. Clients stop reading JSON at some depth
+/// (serde_json at 128), the message around the result included.
+const MAX_DEPTH: usize = 100;
 /// Longest code of a failed task, in characters.
 const MAX_CODE: usize = 100;
 
@@ -254,9 +257,9 @@ fn outcome(
 fn failure(error: RunError, result_limit: usize) -> TaskFailure {
     let failure = described(error);
     let details = failure.details.filter(|details| {
-        let fit = details.to_string().len() <= result_limit;
+        let fit = !is_deeper_than(details, MAX_DEPTH) && details.to_string().len() <= result_limit;
         if !fit {
-            tracing::warn!("the details of an error are larger than a result may be; left out");
+            tracing::warn!("the details of an error are more than a result may be; left out");
         }
         fit
     });
@@ -348,8 +351,24 @@ async fn try_run(
 fn check_result(entry: &Entry, result: &str) -> Result<(), EncodeError> {
     let value: Value =
         serde_json::from_str(result).map_err(|error| EncodeError::NotJson(error.to_string()))?;
+    if is_deeper_than(&value, MAX_DEPTH) {
+        return Err(EncodeError::NotJson(format!(
+            "it is nested more than {MAX_DEPTH} levels deep"
+        )));
+    }
     entry.output.check(&value).map_err(|problems| {
         let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
         EncodeError::Mismatch(texts.join("; "))
     })
+}
+
+fn is_deeper_than(value: &Value, levels: usize) -> bool {
+    let Some(left) = levels.checked_sub(1) else {
+        return value.is_array() || value.is_object();
+    };
+    match value {
+        Value::Array(items) => items.iter().any(|item| is_deeper_than(item, left)),
+        Value::Object(members) => members.values().any(|member| is_deeper_than(member, left)),
+        _ => false,
+    }
 }

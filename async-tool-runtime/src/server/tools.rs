@@ -1,8 +1,10 @@
 //! From a `tools/call` to the engine and back.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use rmcp::RoleServer;
 use rmcp::model::{CallToolResult, ProgressNotificationParam, ProgressToken, Tool};
@@ -38,10 +40,15 @@ impl ToolServer {
         context: &RequestContext<RoleServer>,
     ) -> Option<CallToolResult> {
         let member = self.families.get(name)?;
-        let answered = match self.principal.of(context) {
-            Ok(principal) => self.answer(member, principal, arguments, context).await,
-            Err(refusal) => Err(refusal),
-        };
+        // Finding the principal and reading arguments run the application's
+        // code; rmcp does not answer a request whose handler panics.
+        let answered = AssertUnwindSafe(async {
+            let principal = self.principal.of(context)?;
+            self.answer(member, principal, arguments, context).await
+        })
+        .catch_unwind()
+        .await
+        .unwrap_or(Err(Refusal::Internal));
         Some(match answered {
             Ok(snapshot) => snapshot,
             Err(refusal) => {

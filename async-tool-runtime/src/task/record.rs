@@ -45,10 +45,12 @@ impl From<Timestamp> for SystemTime {
     }
 }
 
-/// RFC 3339 in UTC, to the millisecond.
+/// RFC 3339 in UTC, to the millisecond; what is later than that can express is
+/// shown as its last moment.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_rfc3339_millis((*self).into()).fmt(f)
+        const END_OF_9999: Timestamp = Timestamp(253_402_300_799_999);
+        humantime::format_rfc3339_millis((*self).min(END_OF_9999).into()).fmt(f)
     }
 }
 
