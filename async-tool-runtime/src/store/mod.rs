@@ -40,8 +40,8 @@ pub trait OpenStore: Send + Sync + 'static {
 ///
 /// Every verb is one atomic step; of several callers that race, each sees the
 /// store before or after the others and never between. Times are the store's
-/// clock. Nothing here is cancelled half-way: a call that does not end at once
-/// is continued in a spawned task of its own.
+/// clock. Nothing here is cancelled half-way: the engine runs each call in a
+/// spawned task of its own.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Accepts a task, or finds the one that its idempotency key names.
