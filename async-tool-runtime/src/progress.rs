@@ -190,7 +190,12 @@ impl Progress {
 
     /// Adds to the units done in the present step.
     pub fn inc(&self, units: u64) {
-        self.cell.current.fetch_add(units, Ordering::Relaxed);
+        let _ = self
+            .cell
+            .current
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |current| {
+                Some(current.saturating_add(units))
+            });
         self.touch();
     }
 
@@ -274,9 +279,9 @@ impl Progress {
         Some(f64::from_bits(highest))
     }
 
-    fn enter(&self, find: impl FnOnce(&Text) -> Option<usize>) {
+    fn enter(&self, find: impl FnOnce(&mut Text) -> Option<usize>) {
         let mut text = self.text();
-        let Some(step) = find(&text) else { return };
+        let Some(step) = find(&mut text) else { return };
         if text.step.is_some_and(|present| step <= present) {
             return;
         }
@@ -324,8 +329,8 @@ impl Steps {
     /// passed already changes nothing.
     pub fn start(&self, name: &str) {
         let step = Step::new(name.to_owned(), 1.0);
-        let index = {
-            let mut text = self.progress.text();
+        // One lock for finding and entering: `steps` may be called meanwhile.
+        self.progress.enter(|text| {
             let known = text.steps.iter().position(|known| known.name == step.name);
             if known.is_none() && text.steps.len() < MAX_STEPS {
                 text.steps.push(step);
@@ -333,8 +338,7 @@ impl Steps {
             } else {
                 known
             }
-        };
-        self.progress.enter(|_| index);
+        });
     }
 
     /// Enters the step after the present one; after the last, nothing

@@ -7,6 +7,7 @@ use schemars::transform::{RecursiveTransform, Transform};
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value};
 
+use crate::progress::shortened;
 use crate::refusal::Problem;
 
 /// The schemas that a tool's types generate.
@@ -152,7 +153,10 @@ impl Checker {
             }
             _ => (path, error.masked_with("the value").to_string()),
         };
-        Problem { path, message }
+        Problem {
+            path: shortened(path, 200),
+            message: shortened(message, 1000),
+        }
     }
 
     /// The properties beside the `additionalProperties` at this place of the
@@ -170,7 +174,7 @@ impl Checker {
 
 fn unknown_property(name: &str, known: &[&str]) -> String {
     const SIMILAR: f64 = 0.7;
-    let shown = crate::progress::shortened(name.to_owned(), 60);
+    let shown = shortened(name.to_owned(), 60);
     let nearest = known
         .iter()
         .map(|known| (strsim::jaro_winkler(name, known), *known))

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
+use crate::progress::shortened;
 use crate::refusal::{Problem, Refusal};
 use crate::store::{Admission, Created, Limit, NewTask, Status, TaskId};
 use crate::task::{Fingerprint, Principal, TaskKey};
@@ -63,8 +64,8 @@ impl Engine {
         });
         entry.tool.check(arguments).map_err(|error| {
             Refusal::InvalidArguments(vec![Problem {
-                path: error.path,
-                message: error.message,
+                path: shortened(error.path, 200),
+                message: shortened(error.message, 1000),
             }])
         })?;
         let new = NewTask {

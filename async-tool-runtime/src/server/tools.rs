@@ -189,7 +189,7 @@ fn duration(seconds: &Value) -> Option<Duration> {
 /// Sends progress notifications while a call waits: at once, then at most two
 /// a second and at least one every 15 seconds.
 ///
-/// The number is how many milliseconds the call has waited, for it must grow
+/// The number is how many seconds the call has waited, for it must grow
 /// with each notification (specification 2025-11-25, basic/utilities/progress).
 struct Notifier {
     peer: Peer<RoleServer>,
