@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_tool::MemoryStore;
 use async_tool::store::{
-    Admission, Beat, CancelAck, Change, Created, End, Epoch, Lease, NewTask, OpenStore, Reaped,
-    Refused, Report, Store, StoreError, TaskId, TaskRecord, Want,
+    Admission, Beat, CancelAck, Change, Created, Cursor, End, Epoch, Filter, Lease, LogLine,
+    NewTask, OpenStore, Reaped, Refused, Release, Report, StepRecord, Store, StoreError, TaskId,
+    TaskRecord, Want,
 };
 use async_tool::testing::TestServer;
 use async_trait::async_trait;
@@ -118,8 +119,48 @@ impl Store for FlakyNamespace {
         self.up()?.finish(id, epoch, end).await
     }
 
-    async fn release(&self, id: TaskId, epoch: Epoch) -> Result<Result<(), Refused>, StoreError> {
-        self.up()?.release(id, epoch).await
+    async fn release(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        release: Release,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.up()?.release(id, epoch, release).await
+    }
+
+    async fn put_result(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        result: Arc<str>,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.up()?.put_result(id, epoch, result).await
+    }
+
+    async fn record_step(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        step: StepRecord,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.up()?.record_step(id, epoch, step).await
+    }
+
+    async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError> {
+        self.up()?.steps(id).await
+    }
+
+    async fn log(&self, id: TaskId, limit: usize) -> Result<Vec<LogLine>, StoreError> {
+        self.up()?.log(id, limit).await
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        self.up()?.list(filter, after, limit).await
     }
 
     async fn request_cancel(

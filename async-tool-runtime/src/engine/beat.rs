@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -10,7 +11,7 @@ use tokio::time::Instant;
 use super::Engine;
 use super::stop::Cause;
 use super::worker::Live;
-use crate::store::{Beat, End, Epoch, Outcome, Report, TaskFailure, TaskId};
+use crate::store::{Beat, End, Epoch, Outcome, Owned, Report, TaskFailure, TaskId};
 
 /// How often progress is written at most.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -86,17 +87,21 @@ impl Engine {
 
     /// Passes on what the beat brought, to what had been running when it was
     /// sent; returns what the session owns.
-    fn heed(&self, beat: Beat, running: &[Arc<Live>]) -> HashMap<TaskId, Epoch> {
-        for (id, reason) in beat.cancelled {
-            if let Some(live) = self.worker.get(id) {
-                live.stop.fire(Cause::Cancelled(reason));
-            }
-        }
-        let owned: HashMap<TaskId, Epoch> = beat.owned.into_iter().collect();
+    fn heed(&self, beat: Beat, running: &[Arc<Live>]) -> HashMap<TaskId, Owned> {
+        let owned: HashMap<TaskId, Owned> = beat
+            .owned
+            .into_iter()
+            .map(|owned| (owned.id, owned))
+            .collect();
         for live in running {
-            // Has ended just now, or belongs to somebody else.
-            if owned.get(&live.record.id) != Some(&live.record.epoch) {
-                live.stop.fire(Cause::LeaseLost);
+            match owned.get(&live.record.id) {
+                Some(owned) if owned.epoch == live.record.epoch => {
+                    if let Some(reason) = &owned.cancel {
+                        live.stop.fire(Cause::Cancelled(Arc::clone(reason)));
+                    }
+                }
+                // Has ended just now, or belongs to somebody else.
+                _ => live.stop.fire(Cause::LeaseLost),
             }
         }
         owned
@@ -108,8 +113,8 @@ impl Engine {
     /// the task is given back. (What has ended in the meantime refuses that.)
     /// An attempt that was stopped because the lease seemed lost may have had
     /// effects: it is not repeated (invariant 7).
-    async fn clear_unknown(&self, owned: HashMap<TaskId, Epoch>) {
-        for (id, epoch) in owned {
+    async fn clear_unknown(&self, owned: HashMap<TaskId, Owned>) {
+        for Owned { id, epoch, .. } in owned.into_values() {
             if self.worker.get(id).is_some() {
                 continue;
             }
@@ -141,5 +146,12 @@ impl Engine {
 fn report(live: &Live) -> Report {
     let progress = live.progress.state();
     let revision = live.revision(progress.step_changes);
-    Report::new(live.record.id, live.record.epoch, progress, revision)
+    let number = live.reports.fetch_add(1, Ordering::Relaxed) + 1;
+    Report::new(
+        live.record.id,
+        live.record.epoch,
+        number,
+        progress,
+        revision,
+    )
 }

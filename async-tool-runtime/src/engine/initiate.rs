@@ -68,16 +68,17 @@ impl Engine {
                 message: shortened(error.message, 1000),
             }])
         })?;
+        let max_wait = max_wait.or(entry.descriptor.max_wait);
         let new = NewTask {
-            id: TaskId::random(),
-            tool: Arc::clone(&entry.name),
             principal,
-            arguments: text.into(),
             key,
-            max_wait: max_wait
-                .or(entry.descriptor.max_wait)
-                .unwrap_or(self.config.max_age),
-            retention: entry.descriptor.retention.unwrap_or(self.config.retention),
+            ..NewTask::new(
+                TaskId::random(),
+                Arc::clone(&entry.name),
+                text,
+                max_wait.unwrap_or(self.config.max_age),
+                entry.descriptor.retention.unwrap_or(self.config.retention),
+            )
         };
 
         let engine = Arc::clone(self);

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -19,7 +20,7 @@ use crate::context::{Facts, TaskContext};
 use crate::error::facts_of;
 use crate::progress::{MAX_MESSAGE, Progress, shortened};
 use crate::state::StateMap;
-use crate::store::{End, Epoch, Outcome, TaskId, TaskRecord};
+use crate::store::{End, Epoch, Outcome, Release, TaskId, TaskRecord};
 use crate::task::TaskFailure;
 use crate::tool::{Call, EncodeError, RunError};
 
@@ -46,6 +47,7 @@ impl Engine {
             record,
             progress: Progress::new(move || hub.wake(id)),
             stop: Stop::default(),
+            reports: AtomicU64::new(0),
         });
         let span = tracing::info_span!(
             "task",
@@ -61,7 +63,9 @@ impl Engine {
     /// Gives back what was claimed and cannot be started.
     pub(super) async fn give_back(&self, id: TaskId, epoch: Epoch) {
         let store = Arc::clone(&self.store);
-        let released = Self::detached(async move { store.release(id, epoch).await }).await;
+        let released =
+            Self::detached(async move { store.release(id, epoch, Release::NotStarted).await })
+                .await;
         if let Err(error) = released {
             // When the lease runs out it is taken over.
             tracing::warn!(%error, task_id = %id, "could not give a task back");

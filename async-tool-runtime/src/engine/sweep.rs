@@ -40,22 +40,35 @@ impl Engine {
             }
         };
         let Reaped {
+            requeued,
             interrupted,
             expired,
             purged,
+            ready,
             next,
         } = reaped;
+        if !requeued.is_empty() {
+            tracing::warn!(
+                tasks = requeued.len(),
+                "queued tasks again whose worker had died"
+            );
+        }
         if !interrupted.is_empty() {
             tracing::warn!(
                 tasks = interrupted.len(),
                 "ended tasks whose worker had died"
             );
         }
-        for id in interrupted.into_iter().chain(expired).chain(purged) {
+        for id in [requeued, interrupted, expired, purged]
+            .into_iter()
+            .flatten()
+        {
             self.hub.wake(id);
         }
         // Announcements of queued tasks may get lost.
-        self.worker.expect_backlog();
+        if ready {
+            self.worker.expect_backlog();
+        }
         next.map_or(MAX_PAUSE, |next| next.clamp(MIN_PAUSE, MAX_PAUSE))
     }
 

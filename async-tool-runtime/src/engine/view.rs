@@ -112,15 +112,13 @@ mod tests {
 
     fn working(age: u64, fraction: Option<f64>) -> View {
         let mut record = TaskRecord::admit(
-            NewTask {
-                id: TaskId::random(),
-                tool: "t".into(),
-                principal: None,
-                arguments: "{}".into(),
-                key: None,
-                max_wait: Duration::from_secs(86_400),
-                retention: Duration::from_secs(60),
-            },
+            NewTask::new(
+                TaskId::random(),
+                "t",
+                "{}",
+                Duration::from_secs(86_400),
+                Duration::from_secs(60),
+            ),
             Timestamp(0),
         );
         record.claim(crate::task::SessionId::random(), Timestamp(0));

@@ -1,7 +1,7 @@
 //! What this worker executes at the moment.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
@@ -66,6 +66,8 @@ pub(crate) struct Live {
     pub(crate) record: TaskRecord,
     pub(crate) progress: Progress,
     pub(crate) stop: Stop,
+    /// How many reports were sent.
+    pub(crate) reports: AtomicU64,
 }
 
 impl Live {
