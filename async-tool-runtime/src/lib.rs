@@ -31,7 +31,7 @@ pub mod __private;
 
 pub use builder::{AsyncToolsBuilder, BuildError};
 pub use context::TaskContext;
-pub use descriptor::{Annotations, Descriptor, Names};
+pub use descriptor::{Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry};
 pub use error::{BoxError, Cancelled, ToolError};
 pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;
