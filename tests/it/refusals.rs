@@ -83,6 +83,31 @@ async fn refusals_give_the_path_for_programs_and_never_quote_values() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_quotes_no_more_than_a_little() {
+    let server = TestServer::start(builder().tool(picky::EchoTool)).await;
+    let long = "ä".repeat(10_000);
+    for (arguments, cut) in [
+        // Fits the schema, but not the type.
+        (json!({"texts": {&long: &long}}), "message"),
+        // Does not fit the schema.
+        (json!({"texts": {&long: 7}}), "path"),
+        (json!({ &long: 7 }), ""),
+    ] {
+        let answer = server.call("echo_initiate", arguments).await;
+        assert_eq!(answer.error_code(), Some("invalid_arguments"));
+        let problems = &answer["error"]["details"]["problems"];
+        assert!(problems.as_array().is_some_and(|all| !all.is_empty()));
+        for problem in problems.as_array().into_iter().flatten() {
+            for (part, limit) in [("path", 200), ("message", 1000)] {
+                let text = problem[part].as_str().unwrap_or_default();
+                assert!(text.chars().count() <= limit, "{part}: {text}");
+                assert!(part != cut || text.ends_with('…'), "{part}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn control_properties_are_checked_too() {
     let server = start().await;
     for (name, value) in [
@@ -217,6 +242,42 @@ async fn a_server_without_tools_explains_the_usual_reason() {
         .await
         .expect_err("no tools");
     assert!(error.to_string().contains("use its_name as _;"), "{error}");
+}
+
+/// Refuses what its schema allows, and says everything twice.
+mod picky {
+    use std::borrow::Cow;
+    use std::collections::BTreeMap;
+
+    use async_tool::async_tool;
+    use schemars::{JsonSchema, Schema, SchemaGenerator};
+    use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+    #[derive(Serialize)]
+    pub(crate) struct Picky(String);
+
+    impl<'de> Deserialize<'de> for Picky {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            Err(D::Error::custom(format!("{text} is not good: {text}")))
+        }
+    }
+
+    impl JsonSchema for Picky {
+        fn schema_name() -> Cow<'static, str> {
+            "Picky".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            String::json_schema(generator)
+        }
+    }
+
+    /// Echo nothing.
+    #[async_tool]
+    pub(crate) async fn echo(texts: BTreeMap<String, Picky>) {
+        drop(texts);
+    }
 }
 
 mod clash {
