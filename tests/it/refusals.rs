@@ -83,6 +83,68 @@ async fn refusals_give_the_path_for_programs_and_never_quote_values() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_says_what_an_enum_allows() {
+    let server = TestServer::start(builder().tool(choosy::PaintTool)).await;
+    for (change, expected) in [
+        (
+            json!({"colour": "q"}),
+            r#"/colour: must be one of ["red","green"]"#,
+        ),
+        (
+            json!({"colour": 1}),
+            r#"/colour: must be one of ["red","green"]"#,
+        ),
+        (
+            json!({"colour": "gren"}),
+            r#"/colour: must be one of ["red","green"]; did you mean "green"?"#,
+        ),
+        (
+            json!({"under": "q"}),
+            r#"/under: must be one of ["red","green",null]"#,
+        ),
+        (
+            json!({"shapes": [{"kind": "circle", "radius": -1}]}),
+            "/shapes/0/radius: must be at least 0",
+        ),
+        (
+            json!({"shapes": [{"kind": "circel", "radius": 1}]}),
+            r#"/shapes/0/kind: must be one of ["circle","text"]; did you mean "circle"?"#,
+        ),
+        (
+            json!({"shapes": [{"kind": "text", "text": {"plain": 1}}]}),
+            r#"/shapes/0/text/plain: the value is not of type "string""#,
+        ),
+        (
+            json!({"shapes": [{"kind": "text", "text": {"plan": "a"}}]}),
+            "/shapes/0/text: unknown property `plan`; did you mean `plain`?",
+        ),
+        (
+            json!({"shapes": ["hunter2"]}),
+            "/shapes/0: must be an object with the property `kind`",
+        ),
+    ] {
+        let mut arguments = json!({"colour": "red"});
+        for (key, value) in change.as_object().into_iter().flatten() {
+            arguments[key] = value.clone();
+        }
+        let message = refused(&server, "paint_initiate", arguments, "invalid_arguments").await;
+        assert_eq!(message, expected);
+    }
+    let good = json!({"colour": "green", "shapes": [
+        {"kind": "circle", "radius": 1}, {"kind": "text", "text": {"plain": "a"}},
+    ]});
+    assert!(!server.call("paint_initiate", good).await.is_error);
+    let message = refused(
+        &server,
+        "strict_initiate",
+        json!({"level": 1, "name": "abc", "colour": "blue"}),
+        "invalid_arguments",
+    )
+    .await;
+    assert_eq!(message, r#"/colour: must be one of ["red","green",null]"#);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_quotes_no_more_than_a_little() {
     let server = TestServer::start(builder().tool(picky::EchoTool)).await;
     let long = "ä".repeat(10_000);
@@ -242,6 +304,46 @@ async fn a_server_without_tools_explains_the_usual_reason() {
         .await
         .expect_err("no tools");
     assert!(error.to_string().contains("use its_name as _;"), "{error}");
+}
+
+/// Enums in each shape.
+mod choosy {
+    use async_tool::async_tool;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub(crate) enum Colour {
+        /// Like blood.
+        Red,
+        /// Like grass.
+        Green,
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase", tag = "kind")]
+    pub(crate) enum Shape {
+        Circle { radius: u8 },
+        Text { text: Text },
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub(crate) enum Text {
+        Plain(String),
+        Rich { html: String },
+    }
+
+    /// Paint shapes.
+    #[async_tool]
+    pub(crate) async fn paint(
+        colour: Colour,
+        #[serde(default)] under: Option<Colour>,
+        #[serde(default)] shapes: Vec<Shape>,
+    ) -> String {
+        format!("{colour:?} {under:?} {shapes:?}")
+    }
 }
 
 /// Refuses what its schema allows, and says everything twice.
