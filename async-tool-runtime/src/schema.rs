@@ -11,6 +11,9 @@ use crate::progress::shortened;
 use crate::refusal::Problem;
 
 mod alternatives;
+mod wide;
+
+pub(crate) use wide::wide_integers;
 
 /// The schemas that a tool's types generate.
 #[derive(Debug, Clone)]
@@ -69,18 +72,26 @@ fn inline(schema: &mut Value, defs: &mut Map<String, Value>) {
 }
 
 /// Takes out `"format": "uint64"` and its like: they are no formats of JSON
-/// Schema, the range says the same, and every byte is read by a model.
+/// Schema, the range says the same, and every byte is read by a model. Those
+/// that no server publishes stay, to be found.
 fn without_number_format(schema: &mut Schema) {
+    let is_wide = schema
+        .get("format")
+        .and_then(Value::as_str)
+        .is_some_and(|format| wide::FORMATS.contains(&format));
+    if !is_wide && schema.as_object().is_some_and(is_number) {
+        schema.remove("format");
+    }
+}
+
+fn is_number(schema: &Map<String, Value>) -> bool {
     let of_numbers = ["integer", "number"];
-    let is_number = match schema.get("type") {
+    match schema.get("type") {
         Some(Value::String(name)) => of_numbers.contains(&name.as_str()),
         Some(Value::Array(names)) => names
             .iter()
             .any(|name| name.as_str().is_some_and(|name| of_numbers.contains(&name))),
         _ => false,
-    };
-    if is_number {
-        schema.remove("format");
     }
 }
 

@@ -274,7 +274,9 @@ async fn everything_that_is_wrong_with_a_server_is_said_at_once() {
             crate::tools::all()
                 .with(clash::NapTool)
                 .with(reserved::SneakyTool)
-                .with(reserved::EitherTool),
+                .with(reserved::EitherTool)
+                .with(wide::PayTool)
+                .with(wide::CountTool),
         )
         .state(1_u8)
         .state(2_u8)
@@ -290,6 +292,9 @@ async fn everything_that_is_wrong_with_a_server_is_said_at_once() {
         "two values of type `u8`",
         "an argument named `idempotency_key`",
         "`anyOf` at its top",
+        "the tool `pay`: the argument `amounts.net` is an integer of 128 bits (`uint128`)",
+        "the tool `pay`: the property `net` of its result is an integer of 128 bits (`uint128`)",
+        "the tool `count`: its result is an integer of 128 bits (`int128`)",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
@@ -388,6 +393,30 @@ mod clash {
     /// Another nap.
     #[async_tool]
     pub(crate) async fn nap() {}
+}
+
+/// Numbers that JSON does not carry.
+mod wide {
+    use async_tool::async_tool;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    pub(crate) struct Amount {
+        net: u128,
+    }
+
+    /// Pay.
+    #[async_tool]
+    pub(crate) async fn pay(amounts: Vec<Amount>) -> Option<Amount> {
+        amounts.into_iter().next()
+    }
+
+    /// Count.
+    #[async_tool]
+    pub(crate) async fn count() -> i128 {
+        0
+    }
 }
 
 /// What the macro refuses can still be written by hand.
