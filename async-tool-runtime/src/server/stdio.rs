@@ -33,6 +33,15 @@ impl AsyncTools {
     /// time first, which a second signal ends; see
     /// [`shutdown`](Self::shutdown).
     ///
+    /// Two things are not in its power. Lines that rmcp cannot parse as JSON
+    /// (`NaN`, nesting deeper than 128, bytes that are no UTF-8) or that are
+    /// longer than 16 MiB are dropped without an answer, for there is no
+    /// request id to answer to. And a tokio runtime, so `#[tokio::main]` too,
+    /// does not end before the work given to `spawn_blocking` does: where tools
+    /// ignore their cancellation in there, end the process with
+    /// [`Runtime::shutdown_timeout`](tokio::runtime::Runtime::shutdown_timeout)
+    /// or [`std::process::exit`] after this returns.
+    ///
     /// # Errors
     ///
     /// [`ServeError`] if the first message was no MCP handshake.
