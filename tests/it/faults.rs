@@ -1,25 +1,44 @@
 //! A store that fails for a while, or for good.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_tool::MemoryStore;
 use async_tool::store::{
     Admission, Beat, CancelAck, Change, Created, End, Epoch, Lease, NewTask, OpenStore, Reaped,
     Refused, Report, Store, StoreError, TaskId, TaskRecord, Want,
 };
 use async_tool::testing::TestServer;
+use async_tool::{MemoryStore, async_tool};
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::future::{join_all, ready};
 use futures_util::stream::BoxStream;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::tools::builder;
+
+/// What has become of a store's stream of changes.
+#[derive(Debug, Default)]
+struct Channel {
+    /// It tells nothing.
+    silent: AtomicBool,
+    /// When tasks were read.
+    reads: Mutex<Vec<Instant>>,
+}
+
+impl Channel {
+    fn note_read(&self) {
+        self.reads.lock().expect("no panic").push(Instant::now());
+    }
+}
 
 /// Memory that can be cut off.
 #[derive(Clone)]
 struct Flaky {
     inner: MemoryStore,
+    channel: Arc<Channel>,
     down: Arc<AtomicBool>,
     lose_answer: Arc<AtomicBool>,
     disown: Arc<AtomicBool>,
@@ -27,6 +46,7 @@ struct Flaky {
 
 struct FlakyNamespace {
     inner: Arc<dyn Store>,
+    channel: Arc<Channel>,
     down: Arc<AtomicBool>,
     lose_answer: Arc<AtomicBool>,
     disown: Arc<AtomicBool>,
@@ -36,6 +56,7 @@ impl Flaky {
     fn new(inner: MemoryStore) -> Self {
         Self {
             inner,
+            channel: Arc::default(),
             down: Arc::default(),
             lose_answer: Arc::default(),
             disown: Arc::default(),
@@ -50,6 +71,16 @@ impl Flaky {
     /// Heartbeats are answered as if everything had been taken over.
     fn disown(&self) {
         self.disown.store(true, Ordering::SeqCst);
+    }
+
+    /// No change is told any more.
+    fn silence(&self) {
+        self.channel.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// When tasks were read since this was asked last.
+    fn take_reads(&self) -> Vec<Instant> {
+        std::mem::take(&mut *self.channel.reads.lock().expect("no panic"))
     }
 
     fn set_down(&self, down: bool) {
@@ -75,6 +106,7 @@ impl OpenStore for Flaky {
         }
         Ok(Arc::new(FlakyNamespace {
             inner: self.inner.open(namespace).await?,
+            channel: Arc::clone(&self.channel),
             down: Arc::clone(&self.down),
             lose_answer: Arc::clone(&self.lose_answer),
             disown: Arc::clone(&self.disown),
@@ -131,6 +163,7 @@ impl Store for FlakyNamespace {
     }
 
     async fn get(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        self.channel.note_read();
         self.up()?.get(id).await
     }
 
@@ -139,7 +172,9 @@ impl Store for FlakyNamespace {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        self.inner.changes()
+        let channel = Arc::clone(&self.channel);
+        let heard = move |_: &Change| ready(!channel.silent.load(Ordering::SeqCst));
+        self.inner.changes().filter(heard).boxed()
     }
 }
 
@@ -333,4 +368,58 @@ async fn progress_whose_heartbeat_failed_is_sent_again() {
         .call("work_status", json!({"task_id": task.id()}))
         .await;
     assert_eq!(seen["progress"]["step"], "prepare", "{}", seen.text);
+}
+
+/// Answer at the end, however late.
+#[async_tool(inline = "50s")]
+async fn patient(millis: u64) -> u64 {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+    millis
+}
+
+/// A server that executes nothing, whose calls of `patient` are executed by
+/// another one of the same memory. (A status call of this client asks for
+/// progress, and so reads often whatever it is told.)
+async fn front_and_back() -> (Flaky, TestServer, TestServer) {
+    let memory = MemoryStore::new();
+    let flaky = Flaky::new(memory.clone());
+    let back = TestServer::start(builder().tool(PatientTool).store(memory)).await;
+    let front = builder().tool(PatientTool).store(flaky.clone()).slots(0);
+    (flaky, TestServer::start(front).await, back)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_reads_again_when_nobody_says_that_there_is_something_new() {
+    let (store, front, _back) = front_and_back().await;
+    store.silence();
+    let started = Instant::now();
+    let answer = front
+        .call("patient_initiate", json!({"millis": 10_000}))
+        .await;
+    assert_eq!(answer["status"], "completed", "{}", answer.text);
+    let took = started.elapsed();
+    assert!(took <= Duration::from_millis(12_600), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_wait_do_not_read_at_the_same_moment() {
+    const WAITERS: usize = 40;
+    let (store, front, _back) = front_and_back().await;
+    store.silence();
+    let calls = (0..WAITERS).map(|_| front.call("patient_initiate", json!({"millis": 3_600_000})));
+    let watch = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        store.take_reads();
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        let mut reads = store.take_reads();
+        assert!(reads.len() >= WAITERS, "{}", reads.len());
+        reads.sort();
+        let spread = reads[WAITERS - 1] - reads[0];
+        assert!(spread >= Duration::from_millis(500), "{spread:?}");
+    };
+    // The calls are not waited for.
+    tokio::select! {
+        () = watch => {}
+        _ = join_all(calls) => panic!("the tasks take an hour"),
+    }
 }
