@@ -1,6 +1,6 @@
 //! A store that fails for a while, or for good.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use async_tool::testing::TestServer;
 use async_tool::{MemoryStore, async_tool};
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use futures_util::future::{join_all, ready};
+use futures_util::future::{join, join_all, ready};
 use futures_util::stream::BoxStream;
 use serde_json::json;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::tools::builder;
 
@@ -24,6 +25,10 @@ use crate::tools::builder;
 struct Channel {
     /// It tells nothing.
     silent: AtomicBool,
+    /// Streams given out so far end with the one that is here.
+    epoch: Mutex<CancellationToken>,
+    /// How many there were.
+    streams: AtomicUsize,
     /// When tasks were read.
     reads: Mutex<Vec<Instant>>,
 }
@@ -76,6 +81,17 @@ impl Flaky {
     /// No change is told any more.
     fn silence(&self) {
         self.channel.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// The streams of changes end; the next ones do not.
+    fn end_streams(&self) {
+        let mut epoch = self.channel.epoch.lock().expect("no panic");
+        std::mem::take(&mut *epoch).cancel();
+    }
+
+    /// How many streams of changes were asked for.
+    fn streams(&self) -> usize {
+        self.channel.streams.load(Ordering::SeqCst)
     }
 
     /// When tasks were read since this was asked last.
@@ -172,9 +188,15 @@ impl Store for FlakyNamespace {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
+        self.channel.streams.fetch_add(1, Ordering::SeqCst);
         let channel = Arc::clone(&self.channel);
         let heard = move |_: &Change| ready(!channel.silent.load(Ordering::SeqCst));
-        self.inner.changes().filter(heard).boxed()
+        let epoch = self.channel.epoch.lock().expect("no panic").clone();
+        self.inner
+            .changes()
+            .filter(heard)
+            .take_until(epoch.cancelled_owned())
+            .boxed()
     }
 }
 
@@ -422,4 +444,55 @@ async fn many_who_wait_do_not_read_at_the_same_moment() {
         () = watch => {}
         _ = join_all(calls) => panic!("the tasks take an hour"),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_changes_that_ended_is_followed_again() {
+    let (store, front, _back) = front_and_back().await;
+    assert_eq!(store.streams(), 1);
+    let call = front.call("patient_initiate", json!({"millis": 1_000}));
+    let (answer, ()) = join(call, async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        store.end_streams();
+    })
+    .await;
+    assert_eq!(answer["status"], "completed", "{}", answer.text);
+    assert_eq!(store.streams(), 2);
+    // Told, and not found by reading again.
+    let started = Instant::now();
+    front
+        .call("patient_initiate", json!({"millis": 1_000}))
+        .await;
+    assert!(started.elapsed() < Duration::from_millis(1_100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_nobody_followed_is_looked_for() {
+    let (store, front, _back) = front_and_back().await;
+    let started = Instant::now();
+    let call = front.call("patient_initiate", json!({"millis": 1_000}));
+    let (answer, ()) = join(call, async {
+        tokio::time::sleep(Duration::from_millis(950)).await;
+        store.end_streams();
+    })
+    .await;
+    assert_eq!(answer["status"], "completed", "{}", answer.text);
+    let took = started.elapsed();
+    assert!(
+        took >= Duration::from_millis(1_040) && took < Duration::from_millis(1_200),
+        "{took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_changes_that_ends_at_once_is_not_asked_for_all_the_time() {
+    let (store, _front, _back) = front_and_back().await;
+    let closed = CancellationToken::new();
+    closed.cancel();
+    let open = std::mem::replace(&mut *store.channel.epoch.lock().expect("no panic"), closed);
+    open.cancel();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let streams = store.streams();
+    // 0.1, 0.2, … 3.2 seconds, and then 5 each.
+    assert!((10..=20).contains(&streams), "{streams}");
 }
