@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::catalog::{Catalog, Entry};
 use crate::engine::{Clock, Config, Engine};
 use crate::registry::Registry;
-use crate::schema::Checker;
+use crate::schema::{Checker, wide_integers};
 use crate::server::{
     AsyncTools, Families, PrincipalRule, RESERVED, Request, ServerIdentity, ToolServer,
 };
@@ -357,6 +357,23 @@ fn entry(tool: &SharedTool) -> Result<Entry, Vec<String>> {
     let mut output_schema = schemas.output.clone();
     if let (Value::Object(schema), false) = (&mut output_schema, schemas.output_defs.is_empty()) {
         schema.insert("$defs".into(), Value::Object(schemas.output_defs.clone()));
+    }
+    let input_schema = Value::Object(schemas.input.clone());
+    for (schema, part, of_whole, whole) in [
+        (&input_schema, "argument", "", "arguments are"),
+        (&output_schema, "property", " of its result", "result is"),
+    ] {
+        for wide in wide_integers(schema) {
+            let what = match wide.property.as_str() {
+                "" => format!("its {whole}"),
+                property => format!("the {part} `{property}`{of_whole} is"),
+            };
+            problems.push(format!(
+                "the tool `{name}`: {what} an integer of 128 bits (`{}`), and JSON turns such a \
+                 number into a floating-point one without a word; use a string",
+                wide.format
+            ));
+        }
     }
     let output = match Checker::new(output_schema) {
         Ok(output) => output,

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
-use crate::progress::shortened;
 use crate::refusal::{Problem, Refusal};
 use crate::store::{Admission, Created, Limit, NewTask, Status, TaskId};
 use crate::task::{Fingerprint, Principal, TaskKey};
@@ -63,10 +62,7 @@ impl Engine {
             fingerprint: Fingerprint::of(&entry.name, &arguments),
         });
         entry.tool.check(arguments).map_err(|error| {
-            Refusal::InvalidArguments(vec![Problem {
-                path: shortened(error.path, 200),
-                message: shortened(error.message, 1000),
-            }])
+            Refusal::InvalidArguments(vec![Problem::new(error.path, error.message)])
         })?;
         let max_wait = max_wait.or(entry.descriptor.max_wait);
         let new = NewTask {

@@ -1,5 +1,6 @@
 //! Reading tasks, waiting for them, cancelling them.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,10 @@ use crate::task::{Principal, TaskId, TaskRecord};
 
 /// How long `cancel` waits for the end.
 const CANCEL_WAIT: Duration = Duration::from_secs(2);
-/// A waiter reads again at least this often: notifications may get lost.
-const RE_READ: Duration = Duration::from_secs(2);
+/// A waiter reads again after so many milliseconds at least: notifications
+/// may get lost. How many is left to chance, so that those who began to wait at
+/// the same moment do not all read at the same moment.
+const RE_READ_MILLIS: RangeInclusive<u64> = 1500..=2500;
 /// How often a reporter is offered a view.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -156,7 +159,7 @@ impl Engine {
             {
                 return Ok(Some(view));
             }
-            let mut wake = end.min(now + RE_READ);
+            let mut wake = end.min(now + Duration::from_millis(fastrand::u64(RE_READ_MILLIS)));
             if changed {
                 wake = wake.min(not_before);
             }
