@@ -8,8 +8,9 @@ use quote::ToTokens;
 use syn::{Error, Expr, Ident, Lit, LitBool, LitInt, LitStr, Meta, Path, PathArguments, Result};
 
 /// Longest time that an option accepts: a hundred years. Beyond it, adding to
-/// a date could overflow.
-const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// a date could overflow. A year is what `humantime` takes for one, 365.25 days,
+/// so that `"100y"` is within it.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 31_557_600);
 
 /// `name = "text"`.
 pub(crate) fn string(meta: &Meta) -> Result<LitStr> {
@@ -155,5 +156,19 @@ fn path(meta: &Meta) -> Option<&Path> {
     match value(meta)? {
         Expr::Path(path) if path.qself.is_none() => Some(&path.path),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_years_are_the_longest_time() {
+        let years = |text: &str| duration(&syn::parse_quote!(timeout = #text)).map(|found| found.0);
+        assert_eq!(years("100y").ok(), Some(MAX_DURATION));
+        assert_eq!(years("100years").ok(), Some(MAX_DURATION));
+        assert!(years("100y 1s").is_err());
+        assert!(years("101y").is_err());
     }
 }
