@@ -41,15 +41,34 @@ pub(crate) fn duration(meta: &Meta) -> Result<(Duration, LitStr)> {
 }
 
 /// `name = 4`.
-pub(crate) fn count(meta: &Meta) -> Result<(usize, LitInt)> {
+pub(crate) fn count(meta: &Meta) -> Result<(u32, LitInt)> {
     match literal(meta) {
-        // Read as `u32`, so that what compiles does not depend on the machine.
+        // Not `usize`, so that what compiles does not depend on the machine.
         Some(Lit::Int(number)) => number
             .base10_parse::<u32>()
-            .map(|count| (count as usize, number.clone()))
+            .map(|count| (count, number.clone()))
             .map_err(|_| expected(meta, "a count", "4")),
         _ => Err(expected(meta, "a count", "4")),
     }
+}
+
+/// `name = "one of these"`.
+pub(crate) fn choice<T: Copy>(meta: &Meta, choices: &[(&str, T)]) -> Result<T> {
+    let chosen = match literal(meta) {
+        Some(Lit::Str(text)) => {
+            let text = text.value();
+            choices.iter().find(|(name, _)| *name == text)
+        }
+        _ => None,
+    };
+    chosen.map(|(_, value)| *value).ok_or_else(|| {
+        let quoted: Vec<_> = choices
+            .iter()
+            .map(|(name, _)| format!("\"{name}\""))
+            .collect();
+        let example = quoted.last().map_or("", String::as_str);
+        expected(meta, &quoted.join(" or "), example)
+    })
 }
 
 /// `name` or `name = true`.
