@@ -166,7 +166,11 @@ impl StepBook {
         Ok(())
     }
 
-    async fn recorded(&self, name: &str, task: &TaskContext) -> Result<Option<Arc<str>>, StepError> {
+    async fn recorded(
+        &self,
+        name: &str,
+        task: &TaskContext,
+    ) -> Result<Option<Arc<str>>, StepError> {
         let load = || async {
             let mut pauses = Pauses::default();
             loop {
@@ -377,7 +381,10 @@ mod tests {
         assert_eq!(failed.to_string(), "no room");
         assert!(failed.body().is_some());
         let error = ToolError::from(failed);
-        assert_eq!((error.code(), error.to_string()), ("disk_full", "no room".into()));
+        assert_eq!(
+            (error.code(), error.to_string()),
+            ("disk_full", "no room".into())
+        );
 
         let failed = task
             .step("b", || async {
