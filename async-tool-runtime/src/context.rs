@@ -6,9 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::engine::Clock;
 use crate::error::Cancelled;
+use crate::log::TaskLog;
 use crate::progress::Progress;
-use crate::task::{Principal, TaskId};
+use crate::steps::{NoJournal, StepBook};
+use crate::task::{Epoch, Principal, TaskId};
 
 /// The task that is being executed; borrow it as a parameter of the function.
 /// Cloning gives another handle to the same task.
@@ -17,6 +20,8 @@ pub struct TaskContext {
     facts: Arc<Facts>,
     progress: Progress,
     cancellation: CancellationToken,
+    steps: Arc<StepBook>,
+    log: Arc<TaskLog>,
 }
 
 /// What does not change during an attempt.
@@ -25,6 +30,7 @@ pub(crate) struct Facts {
     pub(crate) id: TaskId,
     pub(crate) tool: String,
     pub(crate) attempt: u32,
+    pub(crate) epoch: Epoch,
     pub(crate) principal: Option<Principal>,
     pub(crate) deadline: SystemTime,
     /// When this attempt must have ended, on tokio's clock.
@@ -32,11 +38,19 @@ pub(crate) struct Facts {
 }
 
 impl TaskContext {
-    pub(crate) fn new(facts: Facts, progress: Progress, cancellation: CancellationToken) -> Self {
+    pub(crate) fn new(
+        facts: Facts,
+        progress: Progress,
+        cancellation: CancellationToken,
+        steps: StepBook,
+        log: Arc<TaskLog>,
+    ) -> Self {
         Self {
             facts: Arc::new(facts),
             progress,
             cancellation,
+            steps: Arc::new(steps),
+            log,
         }
     }
 
@@ -49,12 +63,15 @@ impl TaskContext {
                 id: TaskId::random(),
                 tool: tool.to_owned(),
                 attempt: 1,
+                epoch: Epoch(1),
                 principal: None,
                 deadline: SystemTime::now() + FAR,
                 ends_by: tokio::time::Instant::now() + FAR,
             },
             Progress::new(|| {}),
             CancellationToken::new(),
+            StepBook::new(1, NoJournal),
+            Arc::new(TaskLog::new(1, Clock::system())),
         )
     }
 
@@ -71,6 +88,15 @@ impl TaskContext {
     /// Which execution of the task this is; 1 is the first.
     pub fn attempt(&self) -> u32 {
         self.facts.attempt
+    }
+
+    /// A number that grows with every start of the task, whoever starts it.
+    ///
+    /// Systems outside can use it as a fencing token: what has seen a higher one
+    /// refuses a lower one, which comes from a worker that was taken for dead
+    /// and was not.
+    pub fn epoch(&self) -> u64 {
+        self.facts.epoch.0
     }
 
     /// On whose behalf the task runs, where the server establishes that.
@@ -94,6 +120,18 @@ impl TaskContext {
     /// Reports how far the task is.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Appends a line to the task's log, which callers read with `log_lines` of
+    /// the status tool. The last 50 lines are kept, and 500 characters of each;
+    /// line breaks become spaces.
+    pub fn log(&self, line: impl Into<String>) {
+        self.log.append(line.into());
+        self.progress.set_dirty();
+    }
+
+    pub(crate) fn steps(&self) -> &StepBook {
+        &self.steps
     }
 
     /// Fires when the task is asked to stop, for whatever reason: cancelled,

@@ -43,6 +43,17 @@ pub struct Descriptor {
     pub inline: Option<Duration>,
     /// How long a task that was asked to stop may take to do so.
     pub cancel_grace: Duration,
+    /// What becomes of a task whose worker died or shut down while executing
+    /// it.
+    pub on_interrupt: OnInterrupt,
+    /// Whether, and how often, a task is started again whose function returned
+    /// an error that says that this may help. None: such a task fails.
+    pub retry: Option<Retry>,
+    /// Which calls share a task. None: each has one of its own.
+    pub dedupe: Option<Dedupe>,
+    /// Which tasks must not run at the same time. None: the limits of the tool
+    /// and of the server are the only ones.
+    pub concurrency_key: Option<ConcurrencyKey>,
     /// Names of the family's tools.
     pub names: Names,
     /// Hints about the tool's effects.
@@ -150,9 +161,130 @@ impl Annotations {
     }
 }
 
+/// What becomes of a task whose worker died or shut down while executing it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnInterrupt {
+    /// The task fails as `interrupted`: nobody knows how far it came, and it
+    /// may have had effects.
+    #[default]
+    Fail,
+    /// The task is started again, as long as it has been started fewer times
+    /// than the limit: [`Retry::attempts`], or else
+    /// [`Descriptor::DEFAULT_ATTEMPTS`]. After that it fails as `interrupted`.
+    ///
+    /// For functions that may be repeated, and repeated from any point.
+    Retry,
+}
+
+/// How often, and after which pause, a task is started again whose function
+/// returned an error that says that this may help
+/// ([`ToolError::with_retryable`](crate::ToolError::with_retryable)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How often a task is started at most. All starts count, the first
+    /// included, and those after an interruption too; 0 is the same as 1,
+    /// which is no repetition.
+    pub attempts: u32,
+    /// The pause before the second start; each further one is twice as long
+    /// as the one before. 1 s, unless said otherwise. The task waits in the
+    /// queue and takes no slot.
+    pub backoff: Duration,
+    /// The longest pause. 60 s, unless said otherwise.
+    pub max_backoff: Duration,
+}
+
+impl Retry {
+    /// The pause before the second start, unless said otherwise.
+    pub const DEFAULT_BACKOFF: Duration = Duration::from_secs(1);
+    /// The longest pause, unless said otherwise.
+    pub const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(60);
+
+    /// At most so many starts, the first included.
+    pub const fn new(attempts: u32) -> Self {
+        Self {
+            attempts,
+            backoff: Self::DEFAULT_BACKOFF,
+            max_backoff: Self::DEFAULT_MAX_BACKOFF,
+        }
+    }
+
+    /// Sets [`backoff`](Self::backoff).
+    #[must_use]
+    pub const fn backoff(mut self, backoff: Duration) -> Self {
+        self.backoff = backoff;
+        self
+    }
+
+    /// Sets [`max_backoff`](Self::max_backoff).
+    #[must_use]
+    pub const fn max_backoff(mut self, max_backoff: Duration) -> Self {
+        self.max_backoff = max_backoff;
+        self
+    }
+}
+
+/// Which calls of a tool share a task. Only calls of one principal ever do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dedupe {
+    /// A call with the same arguments as a task that has not ended joins that
+    /// task. Whoever cancels it cancels it for all who share it.
+    Arguments,
+}
+
+/// Which tasks must not run at the same time: those that have the same values
+/// of some arguments.
+///
+/// It counts over all tools of the group and over all workers of the
+/// namespace. A task whose turn has not come waits in the queue.
+///
+/// ```
+/// use async_tool_runtime::ConcurrencyKey;
+///
+/// // One deployment at a time of each service, by whichever tool.
+/// const KEY: ConcurrencyKey = ConcurrencyKey::new("service", &["environment", "service"]);
+/// assert_eq!(KEY.limit, 1);
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConcurrencyKey {
+    /// What the tools have in common that share the limit; `#[async_tool]`
+    /// gives the tool's own name, unless said otherwise. 1 to 100 characters of
+    /// `A-Z a-z 0-9 _ . -`, as in such a name. Tools of one group should name
+    /// the same arguments and the same limit.
+    pub group: &'static str,
+    /// Names of the arguments whose values are compared, as clients see them.
+    pub arguments: &'static [&'static str],
+    /// How many of these tasks run at once. 1, unless said otherwise.
+    pub limit: u32,
+}
+
+impl ConcurrencyKey {
+    /// One task at a time for the same values of these arguments.
+    pub const fn new(group: &'static str, arguments: &'static [&'static str]) -> Self {
+        Self {
+            group,
+            arguments,
+            limit: 1,
+        }
+    }
+
+    /// Sets [`limit`](Self::limit).
+    #[must_use]
+    pub const fn limit(mut self, limit: u32) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
 impl Descriptor {
     /// How long a task that was asked to stop may take, unless said otherwise.
     pub const DEFAULT_CANCEL_GRACE: Duration = Duration::from_secs(10);
+    /// How often a task is started at most that is started again after an
+    /// interruption, unless [`retry`](Self::retry) says otherwise.
+    pub const DEFAULT_ATTEMPTS: u32 = 3;
 
     /// A tool of this name, declared where this is called, without options.
     #[track_caller]
@@ -168,6 +300,10 @@ impl Descriptor {
             queue: None,
             inline: None,
             cancel_grace: Self::DEFAULT_CANCEL_GRACE,
+            on_interrupt: OnInterrupt::Fail,
+            retry: None,
+            dedupe: None,
+            concurrency_key: None,
             names: Names::new(),
             annotations: Annotations::new(),
             source: Location::caller(),
@@ -237,6 +373,34 @@ impl Descriptor {
         self
     }
 
+    /// Sets [`on_interrupt`](Self::on_interrupt).
+    #[must_use]
+    pub const fn on_interrupt(mut self, on_interrupt: OnInterrupt) -> Self {
+        self.on_interrupt = on_interrupt;
+        self
+    }
+
+    /// Sets [`retry`](Self::retry).
+    #[must_use]
+    pub const fn retry(mut self, retry: Retry) -> Self {
+        self.retry = Some(retry);
+        self
+    }
+
+    /// Sets [`dedupe`](Self::dedupe).
+    #[must_use]
+    pub const fn dedupe(mut self, dedupe: Dedupe) -> Self {
+        self.dedupe = Some(dedupe);
+        self
+    }
+
+    /// Sets [`concurrency_key`](Self::concurrency_key).
+    #[must_use]
+    pub const fn concurrency_key(mut self, concurrency_key: ConcurrencyKey) -> Self {
+        self.concurrency_key = Some(concurrency_key);
+        self
+    }
+
     /// Sets [`names`](Self::names).
     #[must_use]
     pub const fn names(mut self, names: Names) -> Self {
@@ -249,6 +413,18 @@ impl Descriptor {
     pub const fn annotations(mut self, annotations: Annotations) -> Self {
         self.annotations = annotations;
         self
+    }
+
+    /// How often a task is started at most whose worker died or shut down
+    /// while executing it: once where [`on_interrupt`](Self::on_interrupt)
+    /// says that it fails.
+    pub fn max_attempts(&self) -> u32 {
+        match self.on_interrupt {
+            OnInterrupt::Fail => 1,
+            OnInterrupt::Retry => self
+                .retry
+                .map_or(Self::DEFAULT_ATTEMPTS, |retry| retry.attempts.max(1)),
+        }
     }
 
     /// The name of the tool that starts a task.
@@ -268,5 +444,22 @@ impl Descriptor {
 
     fn family_name(&self, given: Option<&str>, verb: &str) -> String {
         given.map_or_else(|| format!("{}_{verb}", self.name), str::to_owned)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_task_is_started_again_only_where_the_tool_says_so() {
+        let silent = Descriptor::new("silent");
+        assert_eq!(silent.max_attempts(), 1);
+        let errors_only = silent.clone().retry(Retry::new(5));
+        assert_eq!(errors_only.max_attempts(), 1);
+        let interruptions = silent.on_interrupt(OnInterrupt::Retry);
+        assert_eq!(interruptions.max_attempts(), Descriptor::DEFAULT_ATTEMPTS);
+        let both = errors_only.on_interrupt(OnInterrupt::Retry);
+        assert_eq!(both.max_attempts(), 5);
     }
 }

@@ -9,7 +9,9 @@ pub use serde;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use crate::descriptor::{Annotations, Descriptor, Names};
+pub use crate::descriptor::{
+    Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry,
+};
 pub use crate::error::BoxError;
 pub use crate::state::Borrow;
 pub use crate::tool::{AsyncTool, Call};

@@ -42,6 +42,11 @@ impl Clock {
         })
     }
 
+    /// Whether it is a test's.
+    pub(crate) fn follows_tokio(&self) -> bool {
+        matches!(self.0, Source::Tokio { .. })
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         match &self.0 {
             Source::System => SystemTime::now(),

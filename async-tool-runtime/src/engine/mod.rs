@@ -1,11 +1,14 @@
 //! What executes tasks, and what answers about them. Knows no MCP.
 
 mod admission;
+mod attempt;
 mod beat;
 mod clock;
 mod dispatch;
 mod initiate;
+mod journal;
 mod query;
+mod settle;
 mod stop;
 mod supervise;
 mod sweep;
@@ -44,6 +47,7 @@ pub(crate) struct Config {
     pub(crate) max_arguments: usize,
     pub(crate) max_result: usize,
     pub(crate) max_waiters: usize,
+    pub(crate) single_user: bool,
 }
 
 impl Config {
@@ -76,6 +80,7 @@ impl Default for Config {
             max_arguments: 1024 * 1024,
             max_result: 4 * 1024 * 1024,
             max_waiters: 10_000,
+            single_user: false,
         }
     }
 }
@@ -125,10 +130,10 @@ impl Engine {
         // Subscribed before anything can happen, so that nothing is missed.
         let changes = engine.store.changes();
         engine.spawn(|engine| async move { engine.follow(changes).await });
-        engine.spawn(|engine| async move { engine.sweep_forever().await });
+        engine.spawn(Self::sweep_forever);
         if engine.config.slots > 0 {
-            engine.spawn(|engine| async move { engine.dispatch_forever().await });
-            engine.spawn(|engine| async move { engine.beat_forever().await });
+            engine.spawn(Self::dispatch_forever);
+            engine.start_beat();
         }
         engine
     }

@@ -17,6 +17,8 @@ const BATCH: usize = 256;
 /// The sweeper looks at least this often, whatever it knows.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// How long to wait before following the store's changes again, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Cleans up until the engine stops.
@@ -40,41 +42,68 @@ impl Engine {
             }
         };
         let Reaped {
+            requeued,
             interrupted,
             expired,
             purged,
+            ready,
             next,
         } = reaped;
+        if !requeued.is_empty() {
+            tracing::warn!(
+                tasks = requeued.len(),
+                "queued tasks again whose worker had died"
+            );
+        }
         if !interrupted.is_empty() {
             tracing::warn!(
                 tasks = interrupted.len(),
                 "ended tasks whose worker had died"
             );
         }
-        for id in interrupted.into_iter().chain(expired).chain(purged) {
+        for id in [requeued, interrupted, expired, purged]
+            .into_iter()
+            .flatten()
+        {
             self.hub.wake(id);
         }
         // Announcements of queued tasks may get lost.
-        self.worker.expect_backlog();
+        if ready {
+            self.worker.expect_backlog();
+        }
         next.map_or(MAX_PAUSE, |next| next.clamp(MIN_PAUSE, MAX_PAUSE))
     }
 
     /// Follows what others do in the store, until the engine stops.
     pub(super) async fn follow(self: Arc<Self>, mut changes: BoxStream<'static, Change>) {
-        while let Some(change) = changes.next().await {
-            match change {
-                Change::Task(id) => self.hub.wake(id),
-                Change::Cancel(id) => {
-                    self.hub.wake(id);
-                    // A slow read must not hold up the changes behind it.
-                    let engine = Arc::clone(&self);
-                    tokio::spawn(async move { engine.heed_cancel(id).await });
-                }
-                Change::Queued => self.worker.expect_backlog(),
-                Change::Resync => {
-                    self.worker.expect_backlog();
-                    self.hub.wake_all();
-                }
+        let mut pause = FIRST_PAUSE;
+        loop {
+            while let Some(change) = changes.next().await {
+                pause = FIRST_PAUSE;
+                self.heed_change(change);
+            }
+            tracing::warn!(?pause, "the store's changes ended; following them again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+            changes = self.store.changes();
+            // Only now: what happens from here on is told.
+            self.heed_change(Change::Resync);
+        }
+    }
+
+    fn heed_change(self: &Arc<Self>, change: Change) {
+        match change {
+            Change::Task(id) => self.hub.wake(id),
+            Change::Cancel(id) => {
+                self.hub.wake(id);
+                // A slow read must not hold up the changes behind it.
+                let engine = Arc::clone(self);
+                tokio::spawn(async move { engine.heed_cancel(id).await });
+            }
+            Change::Queued => self.worker.expect_backlog(),
+            Change::Resync => {
+                self.worker.expect_backlog();
+                self.hub.wake_all();
             }
         }
     }

@@ -36,7 +36,7 @@ impl View {
         }
     }
 
-    fn live(live: &Live, now: Timestamp) -> Self {
+    pub(super) fn live(live: &Live, now: Timestamp) -> Self {
         let progress = live.progress.state();
         Self {
             record: live.record.clone(),
@@ -112,15 +112,13 @@ mod tests {
 
     fn working(age: u64, fraction: Option<f64>) -> View {
         let mut record = TaskRecord::admit(
-            NewTask {
-                id: TaskId::random(),
-                tool: "t".into(),
-                principal: None,
-                arguments: "{}".into(),
-                key: None,
-                max_wait: Duration::from_secs(86_400),
-                retention: Duration::from_secs(60),
-            },
+            NewTask::new(
+                TaskId::random(),
+                "t",
+                "{}",
+                Duration::from_secs(86_400),
+                Duration::from_secs(60),
+            ),
             Timestamp(0),
         );
         record.claim(crate::task::SessionId::random(), Timestamp(0));

@@ -1,7 +1,7 @@
 //! What this worker executes at the moment.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
@@ -11,6 +11,7 @@ use super::Config;
 use super::admission::Slots;
 use super::stop::{Cause, Stop};
 use crate::catalog::Catalog;
+use crate::log::TaskLog;
 use crate::progress::Progress;
 use crate::store::{Epoch, Lease};
 use crate::task::{SessionId, TaskId, TaskRecord};
@@ -35,7 +36,9 @@ struct Running {
     tasks: HashMap<TaskId, Arc<Live>>,
     /// Attempts that ended, or were given up, without a word to the store,
     /// because the lease was lost.
-    forsaken: HashMap<TaskId, Epoch>,
+    forsaken: HashMap<TaskId, Arc<Live>>,
+    /// Tasks that are over here, and whose bodies cannot be stopped.
+    lingering: HashMap<TaskId, Epoch>,
     /// Everything was asked to stop, and so is whatever comes after.
     stopping: Option<Cause>,
 }
@@ -44,6 +47,7 @@ struct Running {
 struct Load {
     running: usize,
     claiming: usize,
+    lingering: usize,
 }
 
 /// A claim under way: the store may have given this worker tasks that it does
@@ -65,7 +69,10 @@ pub(crate) struct Live {
     /// The record as it was claimed.
     pub(crate) record: TaskRecord,
     pub(crate) progress: Progress,
+    pub(crate) log: Arc<TaskLog>,
     pub(crate) stop: Stop,
+    /// How many reports were sent.
+    pub(crate) reports: AtomicU64,
 }
 
 impl Live {
@@ -105,24 +112,49 @@ impl Worker {
             live.stop.fire(cause.clone());
         }
         running.tasks.insert(live.record.id, live);
-        let count = running.tasks.len();
-        self.load.send_modify(|load| load.running = count);
+        self.count(&running);
     }
 
     pub(crate) fn remove(&self, id: TaskId) {
         let mut running = self.running();
         running.tasks.remove(&id);
-        let count = running.tasks.len();
-        self.load.send_modify(|load| load.running = count);
+        self.count(&running);
+    }
+
+    /// Says that a task is over, and that its body goes on.
+    pub(crate) fn linger(&self, id: TaskId, epoch: Epoch) {
+        let mut running = self.running();
+        running.lingering.insert(id, epoch);
+        self.count(&running);
+    }
+
+    pub(crate) fn unlinger(&self, id: TaskId) {
+        let mut running = self.running();
+        running.lingering.remove(&id);
+        self.count(&running);
+    }
+
+    /// Whether the body of this attempt goes on.
+    pub(crate) fn lingers(&self, id: TaskId, epoch: Epoch) -> bool {
+        self.running().lingering.get(&id) == Some(&epoch)
+    }
+
+    fn count(&self, running: &Running) {
+        let (tasks, lingering) = (running.tasks.len(), running.lingering.len());
+        self.load.send_modify(|load| {
+            load.running = tasks;
+            load.lingering = lingering;
+        });
     }
 
     /// Remembers that an attempt began whose end the store does not know.
-    pub(crate) fn forsake(&self, id: TaskId, epoch: Epoch) {
-        self.running().forsaken.insert(id, epoch);
+    pub(crate) fn forsake(&self, live: &Arc<Live>) {
+        let mut running = self.running();
+        running.forsaken.insert(live.record.id, Arc::clone(live));
     }
 
     /// The attempts whose end the store does not know.
-    pub(crate) fn forsaken(&self) -> HashMap<TaskId, Epoch> {
+    pub(crate) fn forsaken(&self) -> HashMap<TaskId, Arc<Live>> {
         self.running().forsaken.clone()
     }
 
@@ -143,13 +175,17 @@ impl Worker {
     pub(crate) async fn idle(&self) {
         let mut load = self.load.subscribe();
         // The sender is not dropped while `self` is borrowed.
-        let _ = load.wait_for(|load| *load == Load::default()).await;
+        let _ = load
+            .wait_for(|load| load.running == 0 && load.claiming == 0)
+            .await;
     }
 
-    /// Completes when something runs.
+    /// Completes when something runs, or a body goes on.
     pub(crate) async fn busy(&self) {
         let mut load = self.load.subscribe();
-        let _ = load.wait_for(|load| load.running > 0).await;
+        let _ = load
+            .wait_for(|load| load.running > 0 || load.lingering > 0)
+            .await;
     }
 
     /// Asks everything to stop that runs now or is started later.

@@ -2,33 +2,64 @@
 //!
 //! A store decides nothing: it carries out the transitions of
 //! [`TaskRecord`], each as one atomic step, and compares epochs
-//! (invariants 5 and 10). Application code picks a store for the builder;
-//! only authors of stores need the rest of this module.
+//! (invariants 5 and 10). Application code picks a store for the builder, by
+//! its type or by a URL ([`from_url`]); only authors of stores need the rest
+//! of this module.
 //!
-//! The trait may still change while further stores are written against it.
+//! # The contract
+//!
+//! It is written down as sentences, on the verbs of [`Store`]. Each has a name,
+//! in bold, and is a case of that name in the conformance suite
+//! (`store::conformance`, feature `conformance`), which a store must pass.
+//! These hold for all verbs:
+//!
+//! - **every_verb_is_one_atomic_step**: of several callers that race, each sees
+//!   the store before or after the others and never between.
+//! - **namespaces_are_apart**: nothing that is done in one namespace can be seen
+//!   in another: tasks, keys, limits, concurrency keys, lists, changes.
+//! - **a_call_that_is_dropped_is_done_or_not_done**: dropping the future of a
+//!   call leaves no half of it behind, and harms no later one.
+//!
+//! Times are the store's wall clock, and only ever compared with each other.
+//! Whether a session is alive is told by a monotonic clock. The engine runs
+//! each call in a spawned task of its own, so that an MCP request that goes
+//! away cuts none.
+//!
+//! What has been answered must survive the crash of this process in every store
+//! that keeps tasks beyond it; what is called *durable* below, a power cut as
+//! well.
 
 mod memory;
-#[cfg(test)]
-mod memory_tests;
+mod types;
+mod url;
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
 pub use crate::progress::ProgressState;
 pub use crate::task::{
-    CancelAck, End, Epoch, Fingerprint, NewTask, Outcome, Principal, Refused, SessionId, Status,
-    TaskFailure, TaskId, TaskKey, TaskRecord, Timestamp,
+    CancelAck, ConcurrencyLimit, End, Epoch, Fingerprint, NewTask, Outcome, Principal, Refused,
+    Release, Retry, SessionId, Status, TaskFailure, TaskId, TaskKey, TaskRecord, Timestamp,
 };
 pub use memory::MemoryStore;
+pub use types::{
+    Admission, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, Owned, Owner, Reaped,
+    Report, StepRecord, Want,
+};
+pub use url::from_url;
+
+/// Most idempotency keys that share one task.
+pub const MAX_KEYS: usize = 1000;
 
 /// Opens the part of an engine that the workers of one namespace share.
 #[async_trait]
 pub trait OpenStore: Send + Sync + 'static {
     /// Opens a namespace; it begins to exist with its first task.
+    ///
+    /// - **a_namespace_is_shared**: what is opened twice under one name is the same
+    ///   namespace.
     ///
     /// # Errors
     ///
@@ -36,33 +67,67 @@ pub trait OpenStore: Send + Sync + 'static {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>, StoreError>;
 }
 
-/// The tasks of one namespace.
-///
-/// Every verb is one atomic step; of several callers that race, each sees the
-/// store before or after the others and never between. Times are the store's
-/// clock. Nothing here is cancelled half-way: the engine runs each call in a
-/// spawned task of its own.
+#[async_trait]
+impl OpenStore for Box<dyn OpenStore> {
+    async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
+        (**self).open(namespace).await
+    }
+}
+
+/// The tasks of one namespace; see the [module](self) for what holds of all
+/// verbs.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Accepts a task, or finds the one that its idempotency key names.
+    /// Accepts a task, or finds the one that is meant.
     ///
-    /// The key is looked up first, whatever the limits are. A key that exists
-    /// with the same fingerprint gives [`Created::Existing`], with another one
-    /// [`Created::Conflict`]. A key lives as long as its record.
-    ///
-    /// Otherwise the task is admitted; if `admission` names a session and
-    /// nothing is queued, that session claims it in the same step, and opens
-    /// or renews its lease. The limits of the queue are for tasks that have to
-    /// wait: unless `admission` names a session and no task of the same tool
-    /// is queued, and the tool's queue or the whole queue is at its limit,
-    /// nothing is stored and the answer is [`Created::Full`].
+    /// - **create_replays_a_known_key**: a key that is known with the same
+    ///   fingerprint gives [`Created::Existing`], whatever the limits are.
+    /// - **create_refuses_a_key_with_other_arguments**: a known key with another
+    ///   fingerprint gives [`Created::Conflict`] and stores nothing.
+    /// - **keys_are_scoped_by_principal_and_tool**: the same key of another
+    ///   principal, of none, or for another tool, is another key.
+    /// - **a_key_lives_as_long_as_its_record**: it is known until the record's
+    ///   retention is over, and free from then on.
+    /// - **create_joins_an_equal_task**: a task with a `dedupe` fingerprint joins
+    ///   the one of the same principal, tool and `dedupe` fingerprint that has
+    ///   not ended and was not asked to stop ([`Created::Existing`]); its key,
+    ///   if any, becomes one more key of that task in the same step.
+    /// - **a_shared_task_has_a_limit_of_keys**: beyond [`MAX_KEYS`] the answer is
+    ///   [`Created::Full`] and nothing is stored.
+    /// - **create_queues_a_task**: otherwise the task is new, and queued with
+    ///   attempt 0.
+    /// - **create_claims_for_an_idle_session**: if `admission` names a session, the
+    ///   task's concurrency key has room and nothing that is queued is ready,
+    ///   that session claims the task in the same step.
+    /// - **create_never_overtakes**: it does not while a task is queued that is
+    ///   ready, even one of another tool.
+    /// - **create_respects_the_limits_of_the_queue**: a task that would be queued
+    ///   while its tool's queue or the whole queue is at its limit gives
+    ///   [`Created::Full`] and nothing is stored. Unless `admission` names a session
+    ///   and no task of the same tool is queued: its session has a slot for it.
+    /// - **racing_creates_of_a_key_make_one_task**: all of them get that one.
     ///
     /// The record is durable before the answer.
     async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError>;
 
-    /// Claims up to `limit` queued tasks for a session, the oldest first, and
-    /// of each tool no more than its `want`; opens the session or renews its
-    /// lease if there was anything to claim.
+    /// Gives queued tasks to a session.
+    ///
+    /// - **claim_takes_the_oldest_first**: over all tools wanted, in the order of
+    ///   creation.
+    /// - **claim_takes_no_more_than_wanted**: at most `limit`, of each tool at most
+    ///   its `want`, and none of other tools.
+    /// - **claim_gives_the_arguments**: the records have what their attempts need.
+    /// - **claim_counts_attempts_and_epochs**: with each claim the attempt and the
+    ///   epoch grow by one.
+    /// - **claim_leaves_what_is_not_ready**: a task in back-off before its time, or
+    ///   one whose concurrency key is held by as many as its limit allows;
+    ///   younger ones are claimed instead.
+    /// - **a_concurrency_key_is_held_while_owned**: by each task that is owned,
+    ///   over all tools and sessions.
+    /// - **racing_claims_take_a_task_once**.
+    /// - **claim_opens_or_renews_the_lease**: if anything was claimed.
+    /// - **claim_of_nothing_leaves_no_trace**: a session that owns nothing is not
+    ///   kept.
     async fn claim(
         &self,
         lease: Lease,
@@ -70,13 +135,30 @@ pub trait Store: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<TaskRecord>, StoreError>;
 
-    /// Renews a session's lease and keeps the progress of its tasks. A report
-    /// with an old epoch is dropped and its task returned as fenced. The
-    /// answer lists what the session owns, so that a worker which has missed
-    /// the answer to a claim finds out.
+    /// Renews a session's lease, and keeps what its tasks report.
+    ///
+    /// - **beat_renews_the_lease**: from then on it lasts its duration once more.
+    /// - **beat_keeps_reports**: progress, revision and log lines of tasks that
+    ///   the epoch owns.
+    /// - **beat_drops_reports_of_old_epochs**: and of tasks that have ended.
+    /// - **beat_drops_late_reports**: whose number is not above the last one's.
+    /// - **beat_lists_what_the_session_owns**: with epochs and requests to stop,
+    ///   also what it did not report on.
     async fn beat(&self, lease: Lease, reports: Vec<Report>) -> Result<Beat, StoreError>;
 
-    /// Ends a task that its worker executed. The first terminal write wins.
+    /// Ends a task that its worker executed.
+    ///
+    /// - **finish_ends_the_task**: with outcome and time, and nobody owns it.
+    /// - **finish_needs_the_epoch**: with another one it is [`Refused::Fenced`] and
+    ///   nothing changes.
+    /// - **the_first_end_wins**: an ended task gives [`Refused::Terminal`] and never
+    ///   changes.
+    /// - **finish_keeps_the_last_log_lines**.
+    /// - **finish_uses_the_result_put_ahead**: where [`End::ahead`] says so.
+    /// - **an_ended_task_keeps_no_arguments_and_steps**.
+    /// - **a_lingering_task_keeps_its_concurrency_key**: where [`End::lingers`] says
+    ///   so, until it is released or its session is dead.
+    ///
     /// The record is durable before the answer.
     async fn finish(
         &self,
@@ -85,188 +167,122 @@ pub trait Store: Send + Sync + 'static {
         end: End,
     ) -> Result<Result<(), Refused>, StoreError>;
 
-    /// Puts a claimed task whose attempt has not begun back into the queue,
-    /// at its old place.
-    async fn release(&self, id: TaskId, epoch: Epoch) -> Result<Result<(), Refused>, StoreError>;
+    /// Gives up what a session owns of a task.
+    ///
+    /// - **release_of_what_has_not_begun_counts_no_attempt**:
+    ///   [`Release::NotStarted`] queues the task again, at its old place.
+    /// - **release_for_a_retry_waits**: [`Release::Retry`] queues it again, to be
+    ///   claimed after the pause; attempt and recorded steps stay.
+    /// - **release_ends_what_was_asked_to_stop**: instead of queueing it.
+    /// - **release_of_a_lingering_task_frees_its_key**: [`Release::Stopped`].
+    /// - **release_needs_the_epoch**: as `finish` does.
+    async fn release(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        release: Release,
+    ) -> Result<Result<(), Refused>, StoreError>;
 
-    /// Asks a task to stop; ends it if it is queued. `None`: no such task.
+    /// Stores a large result before its task is finished, so that finishing
+    /// it is quick.
+    ///
+    /// - **put_result_needs_the_epoch**: as `finish` does.
+    /// - **a_result_put_ahead_is_not_seen_before_the_end**.
+    /// - **a_new_attempt_forgets_a_result_put_ahead**: a `finish` that relies on one
+    ///   that is not there is an error.
+    async fn put_result(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        result: Arc<str>,
+    ) -> Result<Result<(), Refused>, StoreError>;
+
+    /// Records the result of a step.
+    ///
+    /// - **a_step_is_recorded_once**: a name that is recorded keeps its first
+    ///   result, and the answer is the same.
+    /// - **record_step_needs_the_epoch**: as `finish` does.
+    ///
+    /// The record is durable before the answer.
+    async fn record_step(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        step: StepRecord,
+    ) -> Result<Result<(), Refused>, StoreError>;
+
+    /// Reads the recorded steps of a task.
+    ///
+    /// - **steps_survive_attempts**: in the order in which they were recorded, by
+    ///   whatever attempt.
+    async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError>;
+
+    /// Asks a task to stop. `None`: no such task.
+    ///
+    /// - **cancel_ends_a_queued_task**: at once, also one in back-off.
+    /// - **cancel_asks_a_working_task**: which goes on until its worker ends it.
+    /// - **the_first_reason_to_cancel_stays**.
+    /// - **cancel_leaves_an_ended_task**: as it was.
     async fn request_cancel(
         &self,
         id: TaskId,
         reason: Arc<str>,
     ) -> Result<Option<CancelAck>, StoreError>;
 
-    /// Reads a task. One whose retention is over is not found, purged or not.
+    /// Reads a task, with its result and without its arguments.
+    ///
+    /// - **get_reads_what_was_written**: whatever caller wrote it, as soon as it
+    ///   was answered.
+    /// - **get_finds_nothing_after_retention**: purged or not.
     async fn get(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError>;
 
-    /// Cleans up, at most `limit` tasks of each kind: interrupts those of dead
-    /// sessions, ends queued ones whose deadline has passed, purges terminal
-    /// ones whose retention is over.
+    /// Reads the last lines of a task's log, the oldest first.
+    ///
+    /// - **log_gives_the_last_lines**: at most `limit`, in order.
+    /// - **log_keeps_a_limited_number_of_lines**: [`LogLine::KEPT`].
+    /// - **a_log_line_is_kept_once**: however often it was reported.
+    async fn log(&self, id: TaskId, limit: usize) -> Result<Vec<LogLine>, StoreError>;
+
+    /// Lists tasks, the newest first, without arguments and results.
+    ///
+    /// - **list_is_newest_first**: by creation, then by id, both descending.
+    /// - **list_goes_on_after_the_cursor**: pages neither repeat nor miss a task
+    ///   that is there all the time.
+    /// - **list_filters**: by owner, tool and status, together.
+    /// - **list_leaves_out_what_has_expired**.
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError>;
+
+    /// Cleans up, at most `limit` tasks of each kind.
+    ///
+    /// - **reap_interrupts_the_tasks_of_dead_sessions**: a session is dead when its
+    ///   lease ran out; not before, and at the latest one lease after.
+    /// - **reap_requeues_what_may_run_again**: while `attempt` is below
+    ///   `max_attempts`.
+    /// - **reap_fences_the_dead**: what it took from a session has a new epoch.
+    /// - **reap_cancels_what_was_asked_to_stop**: instead of interrupting it.
+    /// - **reap_ends_queued_tasks_at_their_deadline**.
+    /// - **reap_purges_after_retention**: with keys, steps, log and result.
+    /// - **reap_is_bounded**: by `limit`, of each kind; the rest follows with the
+    ///   next calls.
+    /// - **reap_tells_when_to_come_again**: `next` is not after the moment at
+    ///   which a deadline, back-off or retention ends, or a session may be dead.
+    /// - **reap_tells_what_is_ready**.
     async fn reap(&self, limit: usize) -> Result<Reaped, StoreError>;
 
     /// Changes by anybody, from now on. Lossy: after a gap there is a
     /// [`Change::Resync`], and readers poll slowly besides.
+    ///
+    /// - **changes_tell_of_ends_and_steps**: a [`Change::Task`] follows each growth
+    ///   of a revision after creation.
+    /// - **changes_tell_of_cancel_requests**: with [`Change::Cancel`].
+    /// - **changes_tell_of_queued_tasks**: with [`Change::Queued`].
+    /// - **every_reader_of_changes_gets_them**.
     fn changes(&self) -> BoxStream<'static, Change>;
-}
-
-/// A session and how long its lease lasts from each renewal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lease {
-    /// The session.
-    pub session: SessionId,
-    /// How long it is taken for alive without a renewal.
-    pub duration: Duration,
-}
-
-impl Lease {
-    /// A lease.
-    pub fn new(session: SessionId, duration: Duration) -> Self {
-        Self { session, duration }
-    }
-}
-
-/// Under which conditions [`Store::create`] accepts a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Admission {
-    /// How many tasks of the tool may be queued.
-    pub tool_queue: usize,
-    /// How many tasks may be queued in all.
-    pub queue: usize,
-    /// The session that has a slot for the task at once.
-    pub claim: Option<Lease>,
-}
-
-impl Admission {
-    /// Conditions without a claim.
-    pub fn new(tool_queue: usize, queue: usize) -> Self {
-        Self {
-            tool_queue,
-            queue,
-            claim: None,
-        }
-    }
-}
-
-/// What [`Store::create`] came to.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum Created {
-    /// The task is new; working if it was claimed, queued otherwise.
-    New(TaskRecord),
-    /// The key named this task.
-    Existing(TaskRecord),
-    /// The key named this task, whose arguments were different.
-    Conflict(TaskId),
-    /// A limit was reached.
-    Full(Limit),
-}
-
-/// A limit that refuses tasks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Limit {
-    /// Queued tasks of one tool.
-    ToolQueue(usize),
-    /// Queued tasks in all.
-    Queue(usize),
-    /// Tasks kept, ended ones included.
-    Records(usize),
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ToolQueue(limit) => write!(f, "{limit} tasks of this tool are waiting already"),
-            Self::Queue(limit) => write!(f, "{limit} tasks are waiting already"),
-            Self::Records(limit) => write!(f, "the store keeps {limit} tasks already"),
-        }
-    }
-}
-
-/// How many tasks of a tool a worker has room for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Want {
-    /// The tool's name.
-    pub tool: Arc<str>,
-    /// The most that may be claimed.
-    pub room: usize,
-}
-
-impl Want {
-    /// Room for this many tasks of a tool.
-    pub fn new(tool: Arc<str>, room: usize) -> Self {
-        Self { tool, room }
-    }
-}
-
-/// The progress of a task since the last beat.
-#[derive(Debug, Clone, PartialEq)]
-#[non_exhaustive]
-pub struct Report {
-    /// The task.
-    pub id: TaskId,
-    /// The epoch of its claim.
-    pub epoch: Epoch,
-    /// What it reported last.
-    pub progress: Arc<ProgressState>,
-    /// The revision that goes with it.
-    pub revision: u64,
-}
-
-impl Report {
-    /// A report.
-    pub fn new(id: TaskId, epoch: Epoch, progress: ProgressState, revision: u64) -> Self {
-        Self {
-            id,
-            epoch,
-            progress: Arc::new(progress),
-            revision,
-        }
-    }
-}
-
-/// What a beat brings back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Beat {
-    /// Tasks of the session that somebody asked to stop, with the reasons.
-    pub cancelled: Vec<(TaskId, Arc<str>)>,
-    /// Tasks among the reports that the session does not own any more.
-    pub fenced: Vec<TaskId>,
-    /// All tasks of the session, with the epochs of their claims.
-    pub owned: Vec<(TaskId, Epoch)>,
-}
-
-/// What was cleaned up.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Reaped {
-    /// Ended because their worker was dead.
-    pub interrupted: Vec<TaskId>,
-    /// Ended because their deadline had passed in the queue.
-    pub expired: Vec<TaskId>,
-    /// Deleted.
-    pub purged: Vec<TaskId>,
-    /// How long until there may be something to do, as far as is known now.
-    pub next: Option<Duration>,
-}
-
-/// Something that happened in the store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Change {
-    /// A task's revision grew, or it is gone. Not when it is created: nobody
-    /// waits for a task whose id has not been told.
-    Task(TaskId),
-    /// A task that is being worked on was asked to stop.
-    Cancel(TaskId),
-    /// A task was queued.
-    Queued,
-    /// Changes may have been missed.
-    Resync,
 }
 
 /// The store could not do what was asked.

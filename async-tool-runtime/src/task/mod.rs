@@ -13,6 +13,10 @@ mod transition_tests;
 
 pub use fingerprint::Fingerprint;
 pub use id::{Epoch, InvalidTaskId, Principal, SessionId, TaskId};
-pub use record::{End, NewTask, Outcome, TaskFailure, TaskKey, TaskRecord, Timestamp};
+pub use record::{
+    ConcurrencyLimit, End, NewTask, Outcome, Release, Retry, TaskFailure, TaskKey, TaskRecord,
+    Timestamp,
+};
 pub use status::Status;
+pub(crate) use transition::Takeover;
 pub use transition::{CancelAck, Refused};

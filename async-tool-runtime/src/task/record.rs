@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{Epoch, Fingerprint, Principal, SessionId, Status, TaskId};
 use crate::progress::ProgressState;
+use crate::store::LogLine;
 
 /// A moment on the store's wall clock, in milliseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -72,10 +73,40 @@ pub struct NewTask {
     pub arguments: Arc<str>,
     /// The caller's idempotency key.
     pub key: Option<TaskKey>,
+    /// Calls of this fingerprint share one task, as long as it has not ended.
+    pub dedupe: Option<Fingerprint>,
+    /// With whom it must not run at once.
+    pub concurrency: Option<Arc<ConcurrencyLimit>>,
+    /// See [`TaskRecord::max_attempts`].
+    pub max_attempts: u32,
     /// The deadline, counted from creation.
     pub max_wait: Duration,
     /// How long the record stays readable after the end.
     pub retention: Duration,
+}
+
+impl NewTask {
+    /// A call without any of the options.
+    pub fn new(
+        id: TaskId,
+        tool: impl Into<Arc<str>>,
+        arguments: impl Into<Arc<str>>,
+        max_wait: Duration,
+        retention: Duration,
+    ) -> Self {
+        Self {
+            id,
+            tool: tool.into(),
+            principal: None,
+            arguments: arguments.into(),
+            key: None,
+            dedupe: None,
+            concurrency: None,
+            max_attempts: 1,
+            max_wait,
+            retention,
+        }
+    }
 }
 
 /// An idempotency key. It is scoped by namespace, principal and tool.
@@ -88,7 +119,38 @@ pub struct TaskKey {
     pub fingerprint: Fingerprint,
 }
 
-/// Everything that is kept of one task.
+impl TaskKey {
+    /// A key for a call of this fingerprint.
+    pub fn new(key: impl Into<Arc<str>>, fingerprint: Fingerprint) -> Self {
+        Self {
+            key: key.into(),
+            fingerprint,
+        }
+    }
+}
+
+/// A key that at most so many tasks of a namespace hold at once. A task holds
+/// it while somebody owns it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct ConcurrencyLimit {
+    /// The key.
+    pub key: Arc<str>,
+    /// How many tasks may hold it when this one is claimed, this one included.
+    pub limit: u32,
+}
+
+impl ConcurrencyLimit {
+    /// A key and its limit.
+    pub fn new(key: impl Into<Arc<str>>, limit: u32) -> Self {
+        Self {
+            key: key.into(),
+            limit,
+        }
+    }
+}
+
+/// Everything that is kept of one task, but its keys, steps and log.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct TaskRecord {
@@ -98,18 +160,29 @@ pub struct TaskRecord {
     pub tool: Arc<str>,
     /// Who owns it.
     pub principal: Option<Principal>,
-    /// The arguments, as JSON text; empty once the task has ended.
+    /// The arguments, as JSON text; empty once the task has ended, and where
+    /// nobody needs them.
     pub arguments: Arc<str>,
     /// Where it stands.
     pub status: Status,
     /// How often it has been started.
     pub attempt: u32,
+    /// An interrupted task is started again as long as it has been started
+    /// fewer times than this; with 1 it never is.
+    pub max_attempts: u32,
+    /// With whom it must not run at once.
+    pub concurrency: Option<Arc<ConcurrencyLimit>>,
     /// Its fence.
     pub epoch: Epoch,
-    /// Whose it is while it is being worked on.
+    /// Whose it is while it is being worked on, or while the body of an ended
+    /// task goes on.
     pub owner: Option<SessionId>,
     /// Grows with each change of status or step and with a cancel request.
     pub revision: u64,
+    /// Number of the last report of its present epoch.
+    pub report: u64,
+    /// It is in back-off until then.
+    pub not_before: Option<Timestamp>,
     /// When it was accepted.
     pub created_at: Timestamp,
     /// When its last attempt started.
@@ -206,12 +279,92 @@ pub struct End {
     /// The revision that the worker has shown last; the record's becomes
     /// greater.
     pub revision: u64,
+    /// The outcome's result is empty here: it was put ahead.
+    pub ahead: bool,
+    /// The task's body cannot be stopped and goes on. The task stays its
+    /// session's, and keeps its concurrency key, until it is released.
+    pub lingers: bool,
+    /// The last lines of its log.
+    pub log: Vec<LogLine>,
 }
 
 impl End {
     /// An end.
     pub fn new(outcome: Outcome, revision: u64) -> Self {
-        Self { outcome, revision }
+        Self {
+            outcome,
+            revision,
+            ahead: false,
+            lingers: false,
+            log: Vec::new(),
+        }
+    }
+
+    /// Completed, with the result that was put ahead.
+    pub fn ahead(revision: u64) -> Self {
+        Self {
+            ahead: true,
+            ..Self::new(Outcome::Completed(Arc::default()), revision)
+        }
+    }
+
+    /// Says that the body goes on.
+    #[must_use]
+    pub fn lingering(mut self) -> Self {
+        self.lingers = true;
+        self
+    }
+
+    /// Adds the last lines of the log.
+    #[must_use]
+    pub fn with_log(mut self, log: Vec<LogLine>) -> Self {
+        self.log = log;
+        self
+    }
+}
+
+/// How a session gives up what it owns of a task.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Release {
+    /// The attempt has not begun.
+    NotStarted,
+    /// The attempt has ended, and another one is to follow.
+    Retry(Retry),
+    /// The body of an ended task has stopped at last.
+    Stopped,
+}
+
+/// How a task goes on after an attempt that gave no outcome.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Retry {
+    /// How long the next attempt waits.
+    pub after: Duration,
+    /// What clients read meanwhile.
+    pub message: String,
+    /// The revision that the worker has shown last.
+    pub revision: u64,
+    /// The last lines of its log.
+    pub log: Vec<LogLine>,
+}
+
+impl Retry {
+    /// The next attempt after a while.
+    pub fn new(after: Duration, message: impl Into<String>, revision: u64) -> Self {
+        Self {
+            after,
+            message: message.into(),
+            revision,
+            log: Vec::new(),
+        }
+    }
+
+    /// Adds the last lines of the log.
+    #[must_use]
+    pub fn with_log(mut self, log: Vec<LogLine>) -> Self {
+        self.log = log;
+        self
     }
 }
 

@@ -8,14 +8,19 @@
 //!    it with [`Refused::Terminal`], or does nothing.
 //! 2. A worker's write names the epoch of its claim; any other epoch is
 //!    refused with [`Refused::Fenced`] (invariant 5).
-//! 3. `owner` is set exactly while a task is working or waits for input, so a
-//!    task that is not terminal is either queued or owned (invariant 6).
-//! 4. The epoch grows whenever the owner changes; the revision never shrinks.
+//! 3. A task that is not terminal is either queued or owned (invariant 6). An
+//!    ended one is owned only while its body goes on.
+//! 4. The epoch grows with each claim and takeover; the revision never shrinks.
+//! 5. An attempt that may have had effects is followed by another one only
+//!    where its worker asks for that, or below `max_attempts` (invariant 7).
 
 use std::sync::Arc;
 
-use super::{End, Epoch, NewTask, Outcome, SessionId, Status, TaskFailure, TaskRecord, Timestamp};
+use super::{
+    End, Epoch, NewTask, Outcome, Release, SessionId, Status, TaskFailure, TaskRecord, Timestamp,
+};
 use crate::progress::ProgressState;
+use crate::store::Report;
 
 /// Why a worker's write was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +44,24 @@ pub enum CancelAck {
     Unchanged,
 }
 
+/// What became of a task of a dead session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Takeover {
+    /// It is queued for another attempt.
+    Requeued,
+    /// It has ended.
+    Ended,
+    /// It had ended, and nobody knows of its body any more.
+    Freed,
+}
+
 impl TaskRecord {
+    /// Version of what is in a record. A store keeps it with each one; a
+    /// program reads those of its own version and older ones, and refuses newer
+    /// ones by name.
+    pub const FORMAT: u32 = 1;
+
     /// Accepts a call: the task is queued.
     pub fn admit(new: NewTask, now: Timestamp) -> Self {
         Self {
@@ -49,9 +71,13 @@ impl TaskRecord {
             arguments: new.arguments,
             status: Status::Queued,
             attempt: 0,
+            max_attempts: new.max_attempts,
+            concurrency: new.concurrency,
             epoch: Epoch::default(),
             owner: None,
             revision: 1,
+            report: 0,
+            not_before: None,
             created_at: now,
             started_at: None,
             finished_at: None,
@@ -63,10 +89,16 @@ impl TaskRecord {
         }
     }
 
-    /// Gives a queued task to a worker, which starts an attempt. False, and
-    /// nothing changes, if it is not queued.
+    /// Whether it could be claimed at this moment, if its concurrency key has
+    /// room.
+    pub fn is_ready(&self, now: Timestamp) -> bool {
+        self.status == Status::Queued && self.not_before.is_none_or(|moment| moment <= now)
+    }
+
+    /// Gives a task that is ready to a worker, which starts an attempt. False,
+    /// and nothing changes, if it is not ready.
     pub fn claim(&mut self, session: SessionId, now: Timestamp) -> bool {
-        if self.status != Status::Queued {
+        if !self.is_ready(now) {
             return false;
         }
         self.become_status(Status::Working);
@@ -74,46 +106,86 @@ impl TaskRecord {
         self.owner = Some(session);
         self.attempt += 1;
         self.started_at = Some(now);
+        self.not_before = None;
+        self.report = 0;
         self.progress = None;
         true
     }
 
-    /// Takes a claimed task back into the queue as if it had not been
-    /// claimed: its attempt has not begun. If it was asked to stop meanwhile,
-    /// it ends.
+    /// Gives up what a session owns of the task. What was asked to stop
+    /// meanwhile ends instead of being queued.
     ///
     /// # Errors
     ///
-    /// [`Refused`] if the task has ended or belongs to somebody else.
-    pub fn release(&mut self, epoch: Epoch, now: Timestamp) -> Result<(), Refused> {
+    /// [`Refused`] if the task has ended, unless its body went on, or belongs
+    /// to somebody else.
+    pub fn release(
+        &mut self,
+        epoch: Epoch,
+        release: Release,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        if matches!(release, Release::Stopped) {
+            let lingers = self.status.is_terminal() && self.owner.is_some();
+            if !lingers || self.epoch != epoch {
+                return Err(Refused::Fenced);
+            }
+            self.owner = None;
+            return Ok(());
+        }
         self.fence(epoch)?;
-        self.attempt -= 1;
-        self.started_at = None;
+        let retry = match release {
+            Release::Retry(retry) => Some(retry),
+            Release::NotStarted | Release::Stopped => None,
+        };
+        match &retry {
+            Some(retry) => self.revision = self.revision.max(retry.revision),
+            None => {
+                // As if it had not been claimed.
+                self.attempt -= 1;
+                self.started_at = None;
+            }
+        }
         if let Some(reason) = self.cancel.take() {
             self.end(Outcome::Cancelled(reason), now);
             return Ok(());
         }
-        self.become_status(Status::Queued);
-        self.owner = None;
-        self.progress = None;
+        self.requeue();
+        if let Some(retry) = retry {
+            self.not_before = Some(now.plus(retry.after));
+            self.say(retry.message);
+        }
         Ok(())
     }
 
-    /// Keeps what an attempt reported.
+    /// Keeps what an attempt reported; a late report changes nothing.
     ///
     /// # Errors
     ///
     /// [`Refused`] if the task has ended or belongs to somebody else.
-    pub fn report(
-        &mut self,
-        epoch: Epoch,
-        progress: Arc<ProgressState>,
-        revision: u64,
-    ) -> Result<(), Refused> {
-        self.fence(epoch)?;
-        self.revision = self.revision.max(revision);
-        self.progress = Some(progress);
+    pub fn report(&mut self, report: &Report) -> Result<(), Refused> {
+        self.fence(report.epoch)?;
+        if report.number > self.report {
+            self.report = report.number;
+            self.revision = self.revision.max(report.revision);
+            self.progress = Some(Arc::clone(&report.progress));
+        }
         Ok(())
+    }
+
+    /// Whether the present epoch owns the task, which lets it write.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the task has ended or belongs to somebody else.
+    pub fn fence(&self, epoch: Epoch) -> Result<(), Refused> {
+        if self.status.is_terminal() {
+            Err(Refused::Terminal)
+        } else if self.epoch != epoch || self.owner.is_none() {
+            Err(Refused::Fenced)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends a task as its worker reports.
@@ -124,7 +196,11 @@ impl TaskRecord {
     pub fn finish(&mut self, epoch: Epoch, end: End, now: Timestamp) -> Result<(), Refused> {
         self.fence(epoch)?;
         self.revision = self.revision.max(end.revision);
+        let owner = self.owner;
         self.end(end.outcome, now);
+        if end.lingers {
+            self.owner = owner;
+        }
         Ok(())
     }
 
@@ -159,24 +235,31 @@ impl TaskRecord {
         true
     }
 
-    /// Ends a task whose worker is dead. False, and nothing changes, if
-    /// nobody owned it.
+    /// Takes a task from a dead session. None, and nothing changes, if nobody
+    /// owned it.
     ///
     /// The new epoch fences the worker should it be alive after all.
-    pub fn interrupt(&mut self, now: Timestamp) -> bool {
-        if self.owner.is_none() {
-            return false;
-        }
+    pub fn take_over(&mut self, now: Timestamp) -> Option<Takeover> {
+        self.owner?;
         self.epoch = self.epoch.next();
+        if self.status.is_terminal() {
+            self.owner = None;
+            return Some(Takeover::Freed);
+        }
         // Somebody had asked it to stop, and it did.
         let outcome = match &self.cancel {
             Some(reason) => Outcome::Cancelled(Arc::clone(reason)),
+            None if self.attempt < self.max_attempts => {
+                self.requeue();
+                self.say("its worker died; it will be started again".to_owned());
+                return Some(Takeover::Requeued);
+            }
             None => Outcome::Failed(Box::new(TaskFailure::interrupted(
                 "the worker that executed the task died; what it had done by then may have had effects",
             ))),
         };
         self.end(outcome, now);
-        true
+        Some(Takeover::Ended)
     }
 
     /// When the record may be purged; none while it is not terminal.
@@ -185,19 +268,24 @@ impl TaskRecord {
             .map(|finished| finished.plus(self.retention))
     }
 
-    fn fence(&self, epoch: Epoch) -> Result<(), Refused> {
-        if self.status.is_terminal() {
-            Err(Refused::Terminal)
-        } else if self.epoch != epoch || self.owner.is_none() {
-            Err(Refused::Fenced)
-        } else {
-            Ok(())
-        }
+    fn requeue(&mut self) {
+        self.become_status(Status::Queued);
+        self.owner = None;
+        self.not_before = None;
+        self.progress = None;
+    }
+
+    fn say(&mut self, message: String) {
+        self.progress = Some(Arc::new(ProgressState {
+            message: Some(message),
+            ..ProgressState::default()
+        }));
     }
 
     fn end(&mut self, outcome: Outcome, now: Timestamp) {
         self.become_status(outcome.status());
         self.owner = None;
+        self.not_before = None;
         self.finished_at = Some(now.max(self.created_at));
         self.progress = None;
         self.outcome = Some(outcome);

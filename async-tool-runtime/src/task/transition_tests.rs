@@ -8,18 +8,23 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::progress::ProgressState;
+use crate::store::Report;
 
 const DEADLINE: u64 = 50;
 
+const BACK_OFF: u64 = 20;
+const MAX_ATTEMPTS: u32 = 2;
+
 fn new_task() -> NewTask {
     NewTask {
-        id: TaskId::random(),
-        tool: "build".into(),
-        principal: None,
-        arguments: "{}".into(),
-        key: None,
-        max_wait: Duration::from_millis(DEADLINE),
-        retention: Duration::from_millis(100),
+        max_attempts: MAX_ATTEMPTS,
+        ..NewTask::new(
+            TaskId::random(),
+            "build",
+            "{}",
+            Duration::from_millis(DEADLINE),
+            Duration::from_millis(100),
+        )
     }
 }
 
@@ -31,17 +36,25 @@ enum Operation {
     Finish {
         stale_by: u64,
         with: Ending,
+        lingers: bool,
     },
     Release {
         stale_by: u64,
     },
+    Retry {
+        stale_by: u64,
+    },
+    Stopped {
+        stale_by: u64,
+    },
     Report {
         stale_by: u64,
+        number: u64,
         revision_ahead: u64,
     },
     Cancel,
     Expire,
-    Interrupt,
+    TakeOver,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -71,31 +84,51 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         1 => (0..30_u64).prop_map(Operation::Tick),
         3 => Just(Operation::Claim),
-        2 => (stale.clone(), ending)
-            .prop_map(|(stale_by, with)| Operation::Finish { stale_by, with }),
+        2 => (stale.clone(), ending, any::<bool>()).prop_map(|(stale_by, with, lingers)| {
+            Operation::Finish { stale_by, with, lingers }
+        }),
         1 => stale.clone().prop_map(|stale_by| Operation::Release { stale_by }),
-        1 => (stale, 0..3_u64).prop_map(|(stale_by, revision_ahead)| Operation::Report {
-            stale_by,
-            revision_ahead
+        1 => stale.clone().prop_map(|stale_by| Operation::Retry { stale_by }),
+        1 => stale.clone().prop_map(|stale_by| Operation::Stopped { stale_by }),
+        1 => (stale, 1..4_u64, 0..3_u64).prop_map(|(stale_by, number, revision_ahead)| {
+            Operation::Report { stale_by, number, revision_ahead }
         }),
         1 => Just(Operation::Cancel),
         1 => Just(Operation::Expire),
-        1 => Just(Operation::Interrupt),
+        2 => Just(Operation::TakeOver),
     ]
 }
 
 /// What the rules say, without the record's fields.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Model {
-    Queued,
-    Owned { asked: bool },
-    Ended(Status),
+    Queued { not_before: u64 },
+    Owned { asked: bool, reported: u64 },
+    Ended { status: Status, lingers: bool },
+}
+
+impl Model {
+    fn ended(status: Status) -> Self {
+        Self::Ended {
+            status,
+            lingers: false,
+        }
+    }
+
+    /// After its owner gave it up, or died.
+    fn given_up(self, not_before: u64) -> Self {
+        match self {
+            // Asked while it was owned, and nobody has it now.
+            Self::Owned { asked: true, .. } => Self::ended(Status::Cancelled),
+            _ => Self::Queued { not_before },
+        }
+    }
 }
 
 fn refusal(model: Model, stale_by: u64) -> Option<Refused> {
     match model {
-        Model::Ended(_) => Some(Refused::Terminal),
-        Model::Queued => Some(Refused::Fenced),
+        Model::Ended { .. } => Some(Refused::Terminal),
+        Model::Queued { .. } => Some(Refused::Fenced),
         Model::Owned { .. } if stale_by > 0 => Some(Refused::Fenced),
         Model::Owned { .. } => None,
     }
@@ -106,7 +139,7 @@ proptest! {
     fn a_record_obeys_the_model(operations in prop::collection::vec(operation(), 1..40)) {
         let mut now = Timestamp(0);
         let mut record = TaskRecord::admit(new_task(), now);
-        let mut model = Model::Queued;
+        let mut model = Model::Queued { not_before: 0 };
         let mut owners = 0;
 
         for operation in operations {
@@ -116,48 +149,79 @@ proptest! {
                 Operation::Tick(by) => now = Timestamp(now.0 + by),
                 Operation::Claim => {
                     let claimed = record.claim(SessionId::random(), now);
-                    prop_assert_eq!(claimed, model == Model::Queued);
+                    let ready = matches!(model, Model::Queued { not_before } if not_before <= now.0);
+                    prop_assert_eq!(claimed, ready);
                     if claimed {
                         owners += 1;
-                        model = Model::Owned { asked: false };
+                        model = Model::Owned { asked: false, reported: 0 };
                         prop_assert_eq!(record.attempt, before.attempt + 1);
+                        prop_assert!(record.epoch > before.epoch);
                     }
                 }
-                Operation::Finish { stale_by, with } => {
-                    let end = End::new(with.outcome(), before.revision);
+                Operation::Finish { stale_by, with, lingers } => {
+                    let mut end = End::new(with.outcome(), before.revision);
+                    end.lingers = lingers;
                     let finished = record.finish(stale_epoch(stale_by), end, now);
                     prop_assert_eq!(finished.err(), refusal(model, stale_by));
                     if finished.is_ok() {
-                        model = Model::Ended(with.outcome().status());
+                        model = Model::Ended { status: with.outcome().status(), lingers };
                     }
                 }
                 Operation::Release { stale_by } => {
-                    let released = record.release(stale_epoch(stale_by), now);
+                    let released = record.release(stale_epoch(stale_by), Release::NotStarted, now);
                     prop_assert_eq!(released.err(), refusal(model, stale_by));
                     if released.is_ok() {
                         prop_assert_eq!(record.attempt, before.attempt - 1);
-                        model = match model {
-                            // Asked while it was owned, and nobody has it now.
-                            Model::Owned { asked: true } => Model::Ended(Status::Cancelled),
-                            _ => Model::Queued,
-                        };
+                        model = model.given_up(0);
                     }
                 }
-                Operation::Report { stale_by, revision_ahead } => {
-                    let progress = Arc::new(ProgressState::default());
+                Operation::Retry { stale_by } => {
+                    let retry = Retry::new(Duration::from_millis(BACK_OFF), "", before.revision);
+                    let released =
+                        record.release(stale_epoch(stale_by), Release::Retry(retry), now);
+                    prop_assert_eq!(released.err(), refusal(model, stale_by));
+                    if released.is_ok() {
+                        prop_assert_eq!(record.attempt, before.attempt);
+                        model = model.given_up(now.0 + BACK_OFF);
+                    }
+                }
+                Operation::Stopped { stale_by } => {
+                    let released = record.release(stale_epoch(stale_by), Release::Stopped, now);
+                    let ours = stale_by == 0;
+                    match model {
+                        Model::Ended { status, lingers: true } if ours => {
+                            prop_assert!(released.is_ok());
+                            model = Model::ended(status);
+                        }
+                        _ => prop_assert_eq!(released.err(), Some(Refused::Fenced)),
+                    }
+                }
+                Operation::Report { stale_by, number, revision_ahead } => {
+                    let progress = ProgressState {
+                        current: Some(number),
+                        ..ProgressState::default()
+                    };
                     let revision = before.revision + revision_ahead;
-                    let kept = record.report(stale_epoch(stale_by), progress, revision);
+                    let epoch = stale_epoch(stale_by);
+                    let report = Report::new(record.id, epoch, number, progress, revision);
+                    let kept = record.report(&report);
                     prop_assert_eq!(kept.err(), refusal(model, stale_by));
-                    if kept.is_ok() {
-                        prop_assert_eq!(record.revision, revision);
+                    if let (Ok(()), Model::Owned { asked, reported }) = (kept, model) {
+                        let late = number <= reported;
+                        let shown = if late { before.revision } else { revision };
+                        prop_assert_eq!(record.revision, shown);
+                        let reported = reported.max(number);
+                        let current = record.progress.as_ref().and_then(|state| state.current);
+                        prop_assert_eq!(current, Some(reported));
+                        model = Model::Owned { asked, reported };
                     }
                 }
                 Operation::Cancel => {
                     let ack = record.request_cancel(&Arc::from("why"), now);
                     let (expected, after) = match model {
-                        Model::Queued => (CancelAck::Ended, Model::Ended(Status::Cancelled)),
-                        Model::Owned { asked: false } => {
-                            (CancelAck::Requested, Model::Owned { asked: true })
+                        Model::Queued { .. } => (CancelAck::Ended, Model::ended(Status::Cancelled)),
+                        Model::Owned { asked: false, reported } => {
+                            (CancelAck::Requested, Model::Owned { asked: true, reported })
                         }
                         other => (CancelAck::Unchanged, other),
                     };
@@ -166,40 +230,57 @@ proptest! {
                 }
                 Operation::Expire => {
                     let expired = record.expire(now);
-                    prop_assert_eq!(expired, model == Model::Queued && now.0 >= DEADLINE);
+                    let due = matches!(model, Model::Queued { .. }) && now.0 >= DEADLINE;
+                    prop_assert_eq!(expired, due);
                     if expired {
-                        model = Model::Ended(Status::Failed);
+                        model = Model::ended(Status::Failed);
                     }
                 }
-                Operation::Interrupt => {
-                    let interrupted = record.interrupt(now);
-                    prop_assert_eq!(interrupted, matches!(model, Model::Owned { .. }));
-                    if let Model::Owned { asked } = model {
-                        prop_assert!(record.epoch > before.epoch);
-                        model = Model::Ended(if asked {
-                            Status::Cancelled
-                        } else {
-                            Status::Failed
-                        });
-                    }
+                Operation::TakeOver => {
+                    let taken = record.take_over(now);
+                    let (expected, after) = match model {
+                        Model::Queued { .. } | Model::Ended { lingers: false, .. } => (None, model),
+                        Model::Ended { status, lingers: true } => {
+                            (Some(Takeover::Freed), Model::ended(status))
+                        }
+                        Model::Owned { asked: false, .. } if before.attempt < MAX_ATTEMPTS => {
+                            (Some(Takeover::Requeued), model.given_up(0))
+                        }
+                        Model::Owned { asked: false, .. } => {
+                            (Some(Takeover::Ended), Model::ended(Status::Failed))
+                        }
+                        Model::Owned { asked: true, .. } => {
+                            (Some(Takeover::Ended), Model::ended(Status::Cancelled))
+                        }
+                    };
+                    prop_assert_eq!(taken, expected);
+                    prop_assert_eq!(taken.is_some(), record.epoch > before.epoch);
+                    model = after;
                 }
             }
 
             // What holds after every operation.
             let status = match model {
-                Model::Queued => Status::Queued,
+                Model::Queued { .. } => Status::Queued,
                 Model::Owned { .. } => Status::Working,
-                Model::Ended(status) => status,
+                Model::Ended { status, .. } => status,
             };
             prop_assert_eq!(record.status, status);
             prop_assert!(record.revision >= before.revision);
             prop_assert!(record.epoch >= before.epoch);
             prop_assert!(record.epoch.0 >= owners);
-            prop_assert_eq!(record.owner.is_some(), matches!(model, Model::Owned { .. }));
+            let owned = matches!(model, Model::Owned { .. } | Model::Ended { lingers: true, .. });
+            prop_assert_eq!(record.owner.is_some(), owned);
             prop_assert_eq!(record.outcome.is_some(), status.is_terminal());
             prop_assert_eq!(record.finished_at.is_some(), status.is_terminal());
             if before.status.is_terminal() {
-                prop_assert_eq!(&record, &before, "invariant 4: a terminal record never changes");
+                // Whose its body is, and its fence, nobody sees.
+                let unowned = TaskRecord {
+                    owner: before.owner,
+                    epoch: before.epoch,
+                    ..record.clone()
+                };
+                prop_assert_eq!(&unowned, &before, "invariant 4: a terminal record never changes");
             }
         }
     }

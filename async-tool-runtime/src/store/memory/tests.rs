@@ -1,4 +1,4 @@
-//! The sentences of the [`Store`] contract, tried on the memory store.
+//! What the memory store has beyond the contract, and some of that on a paused clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use tokio::time::advance;
 
 use super::*;
 use crate::engine::Clock;
+use crate::store::*;
 
 const LEASE: Duration = Duration::from_secs(15);
 
@@ -59,15 +60,13 @@ impl Fixture {
 }
 
 fn task(tool: &str) -> NewTask {
-    NewTask {
-        id: TaskId::random(),
-        tool: tool.into(),
-        principal: None,
-        arguments: "{}".into(),
-        key: None,
-        max_wait: Duration::from_secs(100),
-        retention: Duration::from_secs(60),
-    }
+    NewTask::new(
+        TaskId::random(),
+        tool,
+        "{}",
+        Duration::from_secs(100),
+        Duration::from_secs(60),
+    )
 }
 
 fn keyed(key: &str, arguments: &str) -> NewTask {
@@ -240,7 +239,10 @@ async fn a_released_task_gets_its_old_place_back() {
     let first = fixture.queued("t").await;
     fixture.queued("t").await;
     let claimed = fixture.claim(lease(), "t", 1).await;
-    let released = fixture.store.release(first, claimed[0].epoch).await;
+    let released = fixture
+        .store
+        .release(first, claimed[0].epoch, Release::NotStarted)
+        .await;
     assert_eq!(released.expect("works"), Ok(()));
     let again = fixture.claim(lease(), "t", 1).await;
     assert_eq!((again[0].id, again[0].attempt), (first, 1));
@@ -269,9 +271,9 @@ async fn invariant_5_a_dead_session_is_fenced_and_its_tasks_are_ended() {
         fixture.finish(&claimed[0], "1").await,
         Err(Refused::Terminal)
     );
-    let report = Report::new(first, claimed[0].epoch, ProgressState::default(), 9);
+    let report = Report::new(first, claimed[0].epoch, 1, ProgressState::default(), 9);
     let beat = fixture.store.beat(dead, vec![report]).await.expect("works");
-    assert_eq!(beat.fenced, [first]);
+    assert_eq!(beat.owned, []);
     assert_eq!(
         fixture.get(second).await.map(|record| record.status),
         Some(Status::Working)
@@ -287,7 +289,8 @@ async fn a_cancel_of_a_working_task_comes_with_the_next_beat() {
     let ack = fixture.store.request_cancel(id, "enough".into()).await;
     assert_eq!(ack.expect("works"), Some(CancelAck::Requested));
     let beat = fixture.store.beat(lease, Vec::new()).await.expect("works");
-    assert_eq!(beat.cancelled, [(id, Arc::from("enough"))]);
+    let cancelled: Vec<_> = beat.owned.into_iter().map(|o| (o.id, o.cancel)).collect();
+    assert_eq!(cancelled, [(id, Some(Arc::from("enough")))]);
     let unknown = fixture
         .store
         .request_cancel(TaskId::random(), "".into())
@@ -329,6 +332,7 @@ async fn changes_tell_of_every_kind_of_write() {
         .await
         .expect("works");
     assert_eq!(changes.next().await, Some(Change::Cancel(id)));
+    assert_eq!(changes.next().await, Some(Change::Task(id)));
     fixture.finish(&claimed[0], "1").await.expect("ours");
     assert_eq!(changes.next().await, Some(Change::Task(id)));
 
@@ -357,7 +361,13 @@ async fn a_reader_that_lags_behind_is_told_to_resync() {
     let mut changes = fixture.store.changes();
     for revision in 1..=5000 {
         let revision = claimed[0].revision + revision;
-        let report = Report::new(id, claimed[0].epoch, ProgressState::default(), revision);
+        let report = Report::new(
+            id,
+            claimed[0].epoch,
+            revision,
+            ProgressState::default(),
+            revision,
+        );
         fixture
             .store
             .beat(lease, vec![report])

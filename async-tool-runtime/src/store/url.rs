@@ -1,0 +1,41 @@
+//! Choosing a store at run time.
+
+use super::{MemoryStore, OpenStore, StoreError};
+
+/// The store that a URL names: `memory:`, or `sqlite:PATH` (feature `sqlite`).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), async_tool_runtime::BoxError> {
+/// use async_tool_runtime::{AsyncTools, store};
+///
+/// let url = std::env::var("TASK_STORE").unwrap_or_else(|_| "memory:".to_owned());
+/// let builder = AsyncTools::builder().store(store::from_url(&url).await?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`StoreError`] if there is no store of this kind in the program, or it
+/// cannot be opened.
+pub async fn from_url(url: &str) -> Result<Box<dyn OpenStore>, StoreError> {
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return Err(unknown("has no scheme"));
+    };
+    match scheme {
+        "memory" if rest.is_empty() => Ok(Box::new(MemoryStore::new())),
+        "memory" => Err(StoreError::new("`memory:` takes nothing after the colon")),
+        _ => Err(unknown(&format!("has the unknown scheme `{scheme}:`"))),
+    }
+}
+
+/// Does not quote the URL: there may be a password in it.
+fn unknown(problem: &str) -> StoreError {
+    StoreError::new(format!(
+        "the store URL {problem}; there are {}",
+        KINDS.join(", ")
+    ))
+}
+
+const KINDS: &[&str] = &["`memory:`"];
