@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use tokio::process::Command;
 use tokio::time::{Instant, sleep};
 
-use crate::checkpoints::Checkpoints as _;
 use crate::error::DeployError;
 use crate::process::{Lines, ProcessGroup};
 
@@ -31,7 +30,7 @@ pub(crate) struct HealthCheck {
     /// release's directory and has to end by itself, with 0 if all is well.
     #[schemars(length(min = 1, max = 100))]
     pub(crate) command: Vec<String>,
-    /// How long it may take; 30 if left out.
+    /// How long it may take.
     #[serde(default = "half_a_minute")]
     #[schemars(range(min = 1, max = 600))]
     pub(crate) timeout_seconds: u64,
@@ -126,7 +125,7 @@ struct Tail {
 
 impl Tail {
     fn keep(&mut self, line: String, task: &TaskContext) {
-        task.log(&line);
+        task.log(&*line);
         if self.lines.len() == MAX_TAIL {
             self.lines.pop_front();
         }

@@ -18,7 +18,6 @@
 mod archive;
 mod artifact;
 mod check;
-mod checkpoints;
 mod deployments;
 mod error;
 mod name;

@@ -15,9 +15,9 @@
 //! deployment removes.
 
 use std::cmp::Reverse;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions, set_permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use async_tool::TaskContext;
@@ -189,7 +189,7 @@ impl Service {
         let releases = self.releases_directory();
         fs::create_dir_all(&releases).at(&releases)?;
         self.clear_up()?;
-        let prefix = format!("{TEMPORARY}{}-{}", task.id(), epoch(task));
+        let prefix = format!("{TEMPORARY}{}-{}", task.id(), task.epoch());
         let directory = tempfile::Builder::new()
             .prefix(&prefix)
             .rand_bytes(0)
@@ -241,11 +241,13 @@ impl Service {
         let manifest = Manifest {
             release,
             task: task.id().to_string(),
-            epoch: epoch(task),
+            epoch: task.epoch(),
         };
         let path = stage.path().join(MANIFEST);
         let content = serde_json::to_vec_pretty(&manifest).map_err(io::Error::from);
         fs::write(&path, content.at(&path)?).at(&path)?;
+        // Until now it was nobody else's business.
+        set_permissions(stage.path(), Permissions::from_mode(0o755)).at(stage.path())?;
         sync_all(stage.path(), task)?;
 
         let directory: TempDir = stage.into_directory();
@@ -293,7 +295,7 @@ impl Service {
     /// published and that did not become live.
     pub(crate) fn abandon(&self, number: u64, task: &TaskContext) -> Result<(), DeployError> {
         let ours = self.manifest(number)?.is_some_and(|manifest| {
-            manifest.task == task.id().to_string() && manifest.epoch <= epoch(task)
+            manifest.task == task.id().to_string() && manifest.epoch <= task.epoch()
         });
         if ours && self.live()? != Some(number) {
             self.discard(&self.release(number))?;
@@ -343,10 +345,6 @@ impl Service {
     fn release(&self, number: u64) -> PathBuf {
         self.releases_directory().join(number.to_string())
     }
-}
-
-fn epoch(task: &TaskContext) -> u64 {
-    crate::checkpoints::Checkpoints::epoch(task)
 }
 
 /// The number that is all of a name, in the only way to write it.

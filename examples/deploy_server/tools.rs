@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::artifact::Verified;
 use crate::check::HealthCheck;
-use crate::checkpoints::Checkpoints as _;
 use crate::deployments::Deployments;
 use crate::error::DeployError;
 use crate::name::Name;
@@ -64,9 +63,13 @@ pub(crate) struct RolledBack {
 ///
 /// If it fails or is cancelled, what was live before still is, and nothing is
 /// left behind. The code `health_check_failed` comes with the check's output.
-// Once the runtime knows them: on_interrupt = "retry",
-// concurrency_key(group = "service", args(environment, service))
-#[async_tool(timeout = "30m", concurrency = 4, annotations(destructive = true))]
+#[async_tool(
+    timeout = "30m",
+    concurrency = 4,
+    on_interrupt = "retry",
+    concurrency_key(group = "service", args(environment, service)),
+    annotations(destructive = true)
+)]
 #[expect(clippy::too_many_arguments, reason = "they are the tool's")]
 pub(crate) async fn deploy(
     /// Where to deploy, such as `production`.
@@ -81,8 +84,8 @@ pub(crate) async fn deploy(
     sha256: Option<String>,
     /// Has to succeed before the release becomes live.
     health_check: Option<HealthCheck>,
-    /// How many releases to keep; 5 if left out. The live one and the one
-    /// before it are kept in any case.
+    /// How many releases to keep. The live one and the one before it are kept
+    /// in any case.
     #[serde(default = "five")]
     #[schemars(range(min = 1, max = 50))]
     keep: usize,
@@ -129,7 +132,7 @@ pub(crate) async fn deploy(
     let job = deployment.clone();
     let pruned = task.step("prune", || body(move || job.prune(keep))).await;
     let Pruned { pruned, releases } = pruned.unwrap_or_else(|error| {
-        task.log(format!("old releases are left: {}", ToolError::from(error)));
+        task.log(format!("old releases are left: {error}"));
         Pruned::default()
     });
     Ok(Deployed {
@@ -146,7 +149,13 @@ fn five() -> usize {
 
 /// Make an earlier release of a service live again: the one that was live
 /// before the present one was deployed, or the one of a given number.
-#[async_tool(timeout = "1m", concurrency = 4, annotations(destructive = true))]
+#[async_tool(
+    timeout = "1m",
+    concurrency = 4,
+    on_interrupt = "retry",
+    concurrency_key(group = "service", args(environment, service)),
+    annotations(destructive = true)
+)]
 pub(crate) async fn rollback(
     /// Where, such as `production`.
     environment: Name,

@@ -80,7 +80,10 @@ fn a_kill_at_any_moment_leaves_a_whole_release_live() {
 #[tokio::test]
 #[ignore = "the test above starts it, and kills it"]
 async fn deploys_until_killed() {
-    let directory = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
+    // Whoever runs all tests that are ignored is not that one.
+    let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else {
+        return;
+    };
     let (root, artifacts) = (directory.join("root"), directory.join("in"));
     let deployments = Deployments::open(&root, &artifacts).unwrap();
     loop {

@@ -2,6 +2,7 @@
 
 mod killed;
 mod live;
+mod served;
 mod unpack;
 
 use std::fs;

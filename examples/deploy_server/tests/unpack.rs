@@ -141,6 +141,7 @@ async fn an_ordinary_archive_is_unpacked_as_it_is() {
     assert_eq!(read("self/self/secret"), "secret");
     let metadata = |path: &str| fixture.path("current").join(path).metadata().unwrap();
     let mode = |path: &str| metadata(path).permissions().mode() & 0o7777;
+    assert_eq!(mode(""), 0o755, "others may read it");
     assert_eq!(mode("bin/run"), 0o755, "nobody but its owner writes");
     assert_eq!(mode("secret"), 0o600);
     assert_eq!(metadata("bin/run").ino(), metadata("bin/again").ino());
