@@ -4,13 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Clock;
-use crate::error::Cancelled;
+use crate::error::{BoxError, Cancelled};
 use crate::log::TaskLog;
 use crate::progress::Progress;
-use crate::steps::{NoJournal, StepBook};
+use crate::steps::{self, NoJournal, StepBook, StepError};
 use crate::task::{Epoch, Principal, TaskId};
 
 /// The task that is being executed; borrow it as a parameter of the function.
@@ -128,6 +130,55 @@ impl TaskContext {
     pub fn log(&self, line: impl Into<String>) {
         self.log.append(line.into());
         self.progress.set_dirty();
+    }
+
+    /// Runs a step of the task, and records its result durably; when the task
+    /// is started again, after its worker died or an error that is worth a
+    /// retry, the recorded result is returned instead of running the step
+    /// again.
+    ///
+    /// ```
+    /// # use async_tool_runtime::{BoxError, StepError, TaskContext};
+    /// # async fn unpack(_: &str) -> Result<u64, BoxError> { Ok(3) }
+    /// # async fn deploy(task: &TaskContext) -> Result<(), StepError> {
+    /// let files = task.step("unpack", || unpack("app.tar.gz")).await?;
+    /// task.step("switch", || async {
+    ///     std::fs::write("current", files.to_string())?;
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A record is written once. The body runs *at least* once, for the
+    /// process may die between its effect and its record: write it so that
+    /// doing it again does no harm. [`epoch`](Self::epoch) is a fencing token for
+    /// systems outside.
+    ///
+    /// Names are unique within a task, at most 100 bytes; there are at most 200
+    /// of them, and a result has at most 256 KiB of JSON. Each step becomes a
+    /// step of the task's [progress](Self::progress) by itself: declare them
+    /// with [`Progress::steps`](crate::Progress::steps) to let callers see how
+    /// many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`]: the body's own error; or the task was asked to stop before
+    /// the step began; or the recorded result does not fit this version of the
+    /// tool; or name, number or size of a result are not as above.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the step has been recorded or will be run
+    /// again.
+    pub async fn step<T, F, Fut>(&self, name: &str, body: F) -> Result<T, StepError>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, BoxError>>,
+    {
+        steps::run(self, name, body).await
     }
 
     pub(crate) fn steps(&self) -> &StepBook {

@@ -12,6 +12,8 @@ mod settle;
 mod stop;
 mod supervise;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 mod worker;
@@ -193,38 +195,5 @@ impl Engine {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::poll;
-    use tokio::sync::oneshot;
-    use tokio::task::yield_now;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_store_call_goes_on_when_its_caller_is_gone() {
-        let (done, ended) = oneshot::channel();
-        let mut call = Box::pin(Engine::detached(async {
-            yield_now().await;
-            done.send(()).expect("the test waits");
-            Ok(())
-        }));
-        assert!(poll!(&mut call).is_pending());
-        drop(call);
-        ended.await.expect("the call ran to its end");
-    }
-
-    #[tokio::test]
-    async fn a_store_call_that_panics_is_an_error_at_once_or_later() {
-        let at_once = Engine::detached::<()>(async { panic!("on purpose") });
-        assert!(at_once.await.is_err());
-        let later = Engine::detached::<()>(async {
-            yield_now().await;
-            panic!("on purpose")
-        });
-        assert!(later.await.is_err());
     }
 }
