@@ -9,8 +9,11 @@
 mod cargo;
 mod compilation;
 mod package;
+#[path = "../shared/process.rs"]
 mod process;
 pub(crate) mod report;
+#[path = "../shared/root.rs"]
+mod root;
 mod status;
 mod test_run;
 pub(crate) mod workspace;
