@@ -43,6 +43,17 @@ async fn flaky(
     Ok(task.attempt())
 }
 
+/// Fail until the last attempt.
+#[async_tool(retry(attempts = 20, backoff = "1ms", max_backoff = "1ms"))]
+async fn eager(name: String, task: &TaskContext, journal: &Journal) -> Result<(), ToolError> {
+    note(journal, format!("{name} {}", task.attempt()));
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    if task.attempt() < 20 {
+        return Err(ToolError::new("not yet").with_retryable(true));
+    }
+    Ok(())
+}
+
 /// Three steps, the second of which takes a while.
 #[async_tool(on_interrupt = "retry", cancel_grace = "1s")]
 async fn staged(
@@ -106,6 +117,7 @@ fn builder(journal: &Journal) -> AsyncToolsBuilder {
     AsyncTools::builder()
         .registry(
             Registry::new()
+                .with(EagerTool)
                 .with(FlakyTool)
                 .with(StagedTool)
                 .with(OnceTool),
@@ -162,6 +174,27 @@ async fn an_error_that_is_worth_a_retry_is_retried_after_a_pause() {
             .as_str()
             .is_some_and(|line| line.ends_with("Z attempt 4"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_in_quick_succession_run_once_each() {
+    let journal = Journal::default();
+    let server = TestServer::start(builder(&journal)).await;
+    let mut tasks = Vec::new();
+    for name in 'a'..='t' {
+        tasks.push(server.call("eager_initiate", json!({"name": name})).await);
+    }
+    for task in tasks {
+        let end = server.finish("eager", task.id()).await;
+        assert_eq!(end["attempt"], 20, "{}", end.text);
+    }
+    let mut seen = lines(&journal);
+    seen.sort();
+    let mut expected: Vec<String> = ('a'..='t')
+        .flat_map(|name| (1..=20).map(move |attempt| format!("{name} {attempt}")))
+        .collect();
+    expected.sort();
+    assert_eq!(seen, expected);
 }
 
 #[tokio::test(start_paused = true)]

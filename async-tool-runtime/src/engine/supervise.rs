@@ -104,17 +104,17 @@ impl Engine {
     }
 
     fn leave(&self, live: &Live) {
-        self.worker.remove(live.record.id);
+        self.worker.remove(live);
         self.hub.wake(live.record.id);
     }
 
     /// Waits until the body of a task that is over has really stopped.
     async fn linger(&self, live: &Arc<Live>, body: Attempt) {
-        self.worker.linger(live.record.id, live.record.epoch);
+        self.worker.linger(live);
         self.leave(live);
         let _ = body.await;
         tracing::info!("the body of an ended task has stopped at last");
-        self.worker.unlinger(live.record.id);
+        self.worker.unlinger(live);
     }
 
     fn context(self: &Arc<Self>, live: &Live, clocks: &Clocks) -> TaskContext {

@@ -1,6 +1,6 @@
 //! What this worker executes at the moment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, hash_map};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,8 +37,8 @@ struct Running {
     /// Attempts that ended, or were given up, without a word to the store,
     /// because the lease was lost.
     forsaken: HashMap<TaskId, Arc<Live>>,
-    /// Tasks that are over here, and whose bodies cannot be stopped.
-    lingering: HashMap<TaskId, Epoch>,
+    /// Attempts that are over here, and whose bodies cannot be stopped.
+    lingering: HashSet<(TaskId, Epoch)>,
     /// Everything was asked to stop, and so is whatever comes after.
     stopping: Option<Cause>,
 }
@@ -115,28 +115,37 @@ impl Worker {
         self.count(&running);
     }
 
-    pub(crate) fn remove(&self, id: TaskId) {
+    /// Forgets an attempt. The next one of the same task may be here already.
+    pub(crate) fn remove(&self, live: &Live) {
         let mut running = self.running();
-        running.tasks.remove(&id);
+        if let hash_map::Entry::Occupied(present) = running.tasks.entry(live.record.id)
+            && present.get().record.epoch == live.record.epoch
+        {
+            present.remove();
+        }
         self.count(&running);
     }
 
-    /// Says that a task is over, and that its body goes on.
-    pub(crate) fn linger(&self, id: TaskId, epoch: Epoch) {
+    /// Says that an attempt is over, and that its body goes on.
+    pub(crate) fn linger(&self, live: &Live) {
         let mut running = self.running();
-        running.lingering.insert(id, epoch);
+        running
+            .lingering
+            .insert((live.record.id, live.record.epoch));
         self.count(&running);
     }
 
-    pub(crate) fn unlinger(&self, id: TaskId) {
+    pub(crate) fn unlinger(&self, live: &Live) {
         let mut running = self.running();
-        running.lingering.remove(&id);
+        running
+            .lingering
+            .remove(&(live.record.id, live.record.epoch));
         self.count(&running);
     }
 
     /// Whether the body of this attempt goes on.
     pub(crate) fn lingers(&self, id: TaskId, epoch: Epoch) -> bool {
-        self.running().lingering.get(&id) == Some(&epoch)
+        self.running().lingering.contains(&(id, epoch))
     }
 
     fn count(&self, running: &Running) {
