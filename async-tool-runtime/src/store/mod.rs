@@ -30,6 +30,8 @@
 //! well.
 
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod types;
 mod url;
 
@@ -44,6 +46,8 @@ pub use crate::task::{
     Release, Retry, SessionId, Status, TaskFailure, TaskId, TaskKey, TaskRecord, Timestamp,
 };
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 pub use types::{
     Admission, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, Owned, Owner, Reaped,
     Report, StepRecord, Want,
