@@ -41,5 +41,7 @@ pub use server::{AsyncTools, Composed, NameClash, Request, ServeError};
 pub use state::Borrow;
 pub use steps::StepError;
 pub use store::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
 pub use task::{InvalidTaskId, Principal, TaskId};
 pub use tool::{AsyncTool, Call};

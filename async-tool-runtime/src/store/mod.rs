@@ -32,6 +32,8 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod types;
 mod url;
 
@@ -46,6 +48,8 @@ pub use crate::task::{
     Release, Retry, SessionId, Status, TaskFailure, TaskId, TaskKey, TaskRecord, Timestamp,
 };
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 pub use types::{
     Admission, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, Owned, Owner, Reaped,
     Report, StepRecord, Want,
