@@ -3,6 +3,8 @@
 
 mod adversarial;
 mod again;
+#[cfg(all(unix, feature = "sqlite"))]
+mod crash;
 mod ending;
 mod faults;
 mod http;
