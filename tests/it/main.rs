@@ -3,6 +3,7 @@
 
 mod adversarial;
 mod again;
+mod durable;
 mod ending;
 mod faults;
 mod http;
