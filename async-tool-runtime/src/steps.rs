@@ -44,6 +44,7 @@ where
             )
         });
     }
+    steps.leased(task).await;
     if task.is_cancelled() {
         return Err(StepError(Kind::Cancelled));
     }
@@ -85,6 +86,9 @@ pub(crate) trait Journal: Send + Sync {
     /// What earlier attempts recorded.
     fn load(&self) -> BoxFuture<'_, Result<Vec<StepRecord>, StoreError>>;
     fn record(&self, step: StepRecord) -> BoxFuture<'_, Result<Result<(), Refused>, StoreError>>;
+    /// Whether the task cannot have been taken over yet, as far as the clock
+    /// tells.
+    fn is_leased(&self) -> bool;
 }
 
 /// The steps of one attempt.
@@ -152,6 +156,17 @@ impl StepBook {
         Ok(recorded.get(name).cloned())
     }
 
+    /// Waits until it is certain that the task is still ours, or that it has to
+    /// stop. A process that was frozen for a while goes on in the middle of its
+    /// code, and learns only with its next heartbeat what has happened: no step
+    /// begins before that.
+    async fn leased(&self, task: &TaskContext) {
+        const PAUSE: Duration = Duration::from_millis(10);
+        while !self.journal.is_leased() && !task.is_cancelled() {
+            let _ = tokio::time::timeout(PAUSE, task.cancelled()).await;
+        }
+    }
+
     /// Tries until the step is recorded: its body has run. If the lease is
     /// lost meanwhile, the attempt is dropped, and this with it.
     async fn record(&self, step: StepRecord) -> Result<(), StepError> {
@@ -199,6 +214,10 @@ impl Journal for NoJournal {
 
     fn record(&self, _: StepRecord) -> BoxFuture<'_, Result<Result<(), Refused>, StoreError>> {
         Box::pin(async { Ok(Ok(())) })
+    }
+
+    fn is_leased(&self) -> bool {
+        true
     }
 }
 

@@ -48,4 +48,11 @@ impl Journal for EngineJournal {
             Engine::detached(async move { store.record_step(id, epoch, step).await }).await
         })
     }
+    fn is_leased(&self) -> bool {
+        // Without an engine nothing can be recorded, which says so.
+        self.engine.upgrade().is_none_or(|engine| {
+            let worker = &engine.worker;
+            worker.lease_age() < worker.lease.duration
+        })
+    }
 }
