@@ -37,10 +37,12 @@
 //!
 //! # What is guaranteed
 //!
+//! - A task is in the store before its id is told.
 //! - Each task has exactly one end, and none runs or waits for ever: every
-//!   task has a deadline, and those of a dead worker are ended within two
+//!   task has a deadline, and those of a dead worker are taken over within two
 //!   lease times by another worker of the same store.
-//! - An attempt is never repeated.
+//! - An attempt is never repeated, unless its tool says `on_interrupt = "retry"`
+//!   or `retry(...)`; what [`TaskContext::step`] recorded is not even then.
 //! - A task belongs to the principal that initiated it; for everybody else it
 //!   does not exist.
 //! - Everything is bounded, and refusals say which limit was reached.
@@ -48,7 +50,8 @@
 //!
 //! # What is not
 //!
-//! - Tasks are kept in memory ([`MemoryStore`]) and are gone with the process.
+//! - Without a durable store ([`AsyncToolsBuilder::store`]) tasks are kept in
+//!   memory and are gone with the process.
 //! - A tool that blocks its thread cannot be stopped: its task ends, and its
 //!   slot stays taken until the function returns. As many of them as the
 //!   runtime has threads stall the server; use tokio's `spawn_blocking`.

@@ -115,7 +115,10 @@ mod tests {
         assert_eq!(lines.len(), LogLine::KEPT);
         assert_eq!(lines.last().map(|line| &*line.text), Some("999"));
         log.append("x".repeat(100_000));
-        let longest = log.unstored().into_iter().map(|line| line.text.chars().count());
+        let longest = log
+            .unstored()
+            .into_iter()
+            .map(|line| line.text.chars().count());
         assert_eq!(longest.max(), Some(MAX_LINE));
     }
 

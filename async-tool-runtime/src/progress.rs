@@ -253,6 +253,14 @@ impl Progress {
         }
     }
 
+    /// Enters the step of this name, which may not have been declared.
+    pub(crate) fn begin_step(&self, name: &str) {
+        let steps = Steps {
+            progress: self.clone(),
+        };
+        steps.start(name);
+    }
+
     /// Whether something changed since this was last asked.
     pub(crate) fn take_dirty(&self) -> bool {
         self.cell.dirty.swap(false, Ordering::Relaxed)

@@ -23,75 +23,34 @@ const MAX_NAME: usize = 100;
 /// Largest result of a step, in bytes of JSON.
 const MAX_RESULT: usize = 256 * 1024;
 
-impl TaskContext {
-    /// Runs a step of the task, and records its result durably; when the task
-    /// is started again, after its worker died or an error that is worth a
-    /// retry, the recorded result is returned instead of running the step
-    /// again.
-    ///
-    /// ```
-    /// # use async_tool_runtime::{BoxError, StepError, TaskContext};
-    /// # async fn unpack(_: &str) -> Result<u64, BoxError> { Ok(3) }
-    /// # async fn deploy(task: &TaskContext) -> Result<(), StepError> {
-    /// let files = task.step("unpack", || unpack("app.tar.gz")).await?;
-    /// task.step("switch", || async {
-    ///     std::fs::write("current", files.to_string())?;
-    ///     Ok(())
-    /// })
-    /// .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// A record is written once. The body runs *at least* once, for the
-    /// process may die between its effect and its record: write it so that
-    /// doing it again does no harm. [`epoch`](Self::epoch) is a fencing token for
-    /// systems outside.
-    ///
-    /// Names are unique within a task, at most 100 bytes; there are at most 200
-    /// of them, and a result has at most 256 KiB of JSON. Each step becomes a
-    /// step of the task's [progress](Self::progress) by itself: declare them
-    /// with [`Progress::steps`](crate::Progress::steps) to let callers see how
-    /// many there are.
-    ///
-    /// # Errors
-    ///
-    /// [`StepError`]: the body's own error; or the task was asked to stop before
-    /// the step began; or the recorded result does not fit this version of the
-    /// tool; or name, number or size of a result are not as above.
-    ///
-    /// # Cancel safety
-    ///
-    /// When the future is dropped, the step has been recorded or will be run
-    /// again.
-    pub async fn step<T, F, Fut>(&self, name: &str, body: F) -> Result<T, StepError>
-    where
-        T: Serialize + DeserializeOwned,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, BoxError>>,
-    {
-        let steps = self.steps();
-        steps.begin(name)?;
-        self.progress().begin_step(name);
-        if let Some(result) = steps.recorded(name, self).await? {
-            return serde_json::from_str(&result).map_err(|error| {
-                StepError::refused(
-                    "incompatible_step",
-                    format!(
-                        "the recorded result of the step `{name}` does not fit this version of \
-                         the tool: {error}"
-                    ),
-                )
-            });
-        }
-        if self.is_cancelled() {
-            return Err(StepError(Kind::Cancelled));
-        }
-        let result = body().await.map_err(|error| StepError(Kind::Body(error)))?;
-        let json = encode::<T>(name, &result)?;
-        steps.record(StepRecord::new(name, json)).await?;
-        Ok(result)
+/// See [`TaskContext::step`].
+pub(crate) async fn run<T, F, Fut>(task: &TaskContext, name: &str, body: F) -> Result<T, StepError>
+where
+    T: Serialize + DeserializeOwned,
+    F: FnOnce() -> Fut,
+    Fut: Future<Output = Result<T, BoxError>>,
+{
+    let steps = task.steps();
+    steps.begin(name)?;
+    task.progress().begin_step(name);
+    if let Some(result) = steps.recorded(name, task).await? {
+        return serde_json::from_str(&result).map_err(|error| {
+            StepError::refused(
+                "incompatible_step",
+                format!(
+                    "the recorded result of the step `{name}` does not fit this version of \
+                     the tool: {error}"
+                ),
+            )
+        });
     }
+    if task.is_cancelled() {
+        return Err(StepError(Kind::Cancelled));
+    }
+    let result = body().await.map_err(|error| StepError(Kind::Body(error)))?;
+    let json = encode::<T>(name, &result)?;
+    steps.record(StepRecord::new(name, json)).await?;
+    Ok(result)
 }
 
 /// The result as JSON that reads back as a `T`: better to fail now than when
@@ -166,7 +125,11 @@ impl StepBook {
         Ok(())
     }
 
-    async fn recorded(&self, name: &str, task: &TaskContext) -> Result<Option<Arc<str>>, StepError> {
+    async fn recorded(
+        &self,
+        name: &str,
+        task: &TaskContext,
+    ) -> Result<Option<Arc<str>>, StepError> {
         let load = || async {
             let mut pauses = Pauses::default();
             loop {
@@ -377,7 +340,10 @@ mod tests {
         assert_eq!(failed.to_string(), "no room");
         assert!(failed.body().is_some());
         let error = ToolError::from(failed);
-        assert_eq!((error.code(), error.to_string()), ("disk_full", "no room".into()));
+        assert_eq!(
+            (error.code(), error.to_string()),
+            ("disk_full", "no room".into())
+        );
 
         let failed = task
             .step("b", || async {

@@ -2,16 +2,20 @@
 //! generated tools over a pipe, on a paused clock where time matters.
 
 mod adversarial;
+mod again;
+mod durable;
 mod ending;
 mod faults;
 mod http;
 mod idempotency;
 mod limits;
+mod lists;
 mod principals;
 mod progress;
 mod project;
 mod refusals;
 mod schemas;
+mod sharing;
 mod shutdown;
 mod tools;
 mod waiting;

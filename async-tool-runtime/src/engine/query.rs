@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep_until};
 use super::clock::FAR;
 use super::stop::Cause;
 use super::{Engine, View};
+use crate::log::tail;
 use crate::refusal::Refusal;
-use crate::store::StoreError;
+use crate::store::{Cursor, Filter, LogLine, StoreError};
 use crate::task::{Principal, TaskId, TaskRecord};
 
 /// How long `cancel` waits for the end.
@@ -108,6 +109,40 @@ impl Engine {
         self.wait(id, wait, None)
             .await?
             .ok_or(Refusal::TaskNotFound)
+    }
+
+    /// The last lines of the log of a task that the caller may see.
+    pub(crate) async fn log(&self, id: TaskId, limit: usize) -> Result<Vec<LogLine>, StoreError> {
+        let live = self.worker.get(id);
+        // Read first: what is stored meanwhile is then in both parts.
+        let unstored = live.map(|live| live.log.unstored()).unwrap_or_default();
+        let store = Arc::clone(&self.store);
+        let stored = Self::detached(async move { store.log(id, limit).await }).await?;
+        Ok(tail(stored, unstored, limit))
+    }
+
+    /// A page of tasks, the newest first, and where the next one begins.
+    pub(crate) async fn list(
+        &self,
+        filter: Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<View>, Option<Cursor>), StoreError> {
+        let store = Arc::clone(&self.store);
+        let listed =
+            Self::detached(async move { store.list(&filter, after, limit + 1).await }).await?;
+        let more = listed.len() > limit;
+        let now = self.clock.now();
+        let page: Vec<View> = listed
+            .into_iter()
+            .take(limit)
+            .map(|record| match self.worker.get(record.id) {
+                Some(live) => View::live(&live, now),
+                None => View::stored(record, now),
+            })
+            .collect();
+        let next = page.last().map(|view| Cursor::of(&view.record));
+        Ok((page, next.filter(|_| more)))
     }
 
     async fn authorised(&self, asker: Asker<'_>, id: TaskId) -> Result<View, Refusal> {

@@ -37,6 +37,8 @@ impl Engine {
                     async move { store.release(id, epoch, release).await }
                 })
                 .await;
+                // The end of its back-off may be the next thing to happen.
+                self.sweep.notify_one();
             }
         }
     }

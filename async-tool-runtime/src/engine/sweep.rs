@@ -14,7 +14,8 @@ use crate::task::TaskId;
 
 /// Most tasks of a kind that one round cleans up.
 const BATCH: usize = 256;
-/// The sweeper looks at least this often, whatever it knows.
+/// The sweeper looks at least this often, whatever it knows, and twice in the
+/// time of a lease, so that a dead worker is found in time.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 const MIN_PAUSE: Duration = Duration::from_millis(10);
 /// How long to wait before following the store's changes again, at first.
@@ -33,12 +34,13 @@ impl Engine {
     }
 
     async fn sweep_once(&self) -> Duration {
+        let longest = MAX_PAUSE.min(self.config.lease / 2);
         let store = Arc::clone(&self.store);
         let reaped = match Self::detached(async move { store.reap(BATCH).await }).await {
             Ok(reaped) => reaped,
             Err(error) => {
                 tracing::warn!(%error, "could not clean up");
-                return MAX_PAUSE;
+                return longest;
             }
         };
         let Reaped {
@@ -71,7 +73,7 @@ impl Engine {
         if ready {
             self.worker.expect_backlog();
         }
-        next.map_or(MAX_PAUSE, |next| next.clamp(MIN_PAUSE, MAX_PAUSE))
+        next.map_or(longest, |next| next.clamp(MIN_PAUSE, longest))
     }
 
     /// Follows what others do in the store, until the engine stops.

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
-use futures_util::{StreamExt, stream};
+use futures_util::StreamExt;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::io::stdio_pipes;
@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::AsyncTools;
+use super::signals::terminations;
 
 /// The server could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -115,40 +116,6 @@ impl AsyncTools {
     }
 }
 
-/// Requests that the process end: SIGTERM, or Ctrl-C where the server is tried
-/// out in a terminal. From this call on neither kills the process.
-fn terminations() -> impl Stream<Item = ()> + Unpin {
-    #[cfg(unix)]
-    let signals = {
-        use tokio::signal::unix::{SignalKind, signal};
-        [
-            ("SIGTERM", signal(SignalKind::terminate())),
-            ("Ctrl-C", signal(SignalKind::interrupt())),
-        ]
-    };
-    #[cfg(windows)]
-    let signals = [("Ctrl-C", tokio::signal::windows::ctrl_c())];
-    let mut signals: Vec<_> = signals
-        .into_iter()
-        .filter_map(|(name, signal)| {
-            signal
-                .inspect_err(|error| tracing::warn!(%error, "cannot watch for {name}"))
-                .ok()
-        })
-        .collect();
-    stream::poll_fn(move |context| {
-        let got = |polled: Poll<Option<()>>| matches!(polled, Poll::Ready(Some(())));
-        if signals
-            .iter_mut()
-            .any(|signal| got(signal.poll_recv(context)))
-        {
-            Poll::Ready(Some(()))
-        } else {
-            Poll::Pending
-        }
-    })
-}
-
 /// Tells when the input has ended: rmcp learns it too, but says so only after
 /// all its calls were answered.
 struct WatchEnd<R> {
@@ -179,6 +146,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for WatchEnd<R> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream;
     use rmcp::model::CallToolRequestParams;
     use rmcp::{RoleClient, service::RunningService};
     use serde_json::json;

@@ -29,6 +29,8 @@
 //! that keeps tasks beyond it; what is called *durable* below, a power cut as
 //! well.
 
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -131,7 +133,7 @@ pub trait Store: Send + Sync + 'static {
     /// - **racing_claims_take_a_task_once**.
     /// - **claim_opens_or_renews_the_lease**: if anything was claimed.
     /// - **claim_of_nothing_leaves_no_trace**: a session that owns nothing is not
-    ///   kept.
+    ///   kept, and `reap` does not wait for its end.
     async fn claim(
         &self,
         lease: Lease,
@@ -145,7 +147,8 @@ pub trait Store: Send + Sync + 'static {
     /// - **beat_keeps_reports**: progress, revision and log lines of tasks that
     ///   the epoch owns.
     /// - **beat_drops_reports_of_old_epochs**: and of tasks that have ended.
-    /// - **beat_drops_late_reports**: whose number is not above the last one's.
+    /// - **beat_drops_late_reports**: whose number is not above the last one's, log
+    ///   lines and all.
     /// - **beat_lists_what_the_session_owns**: with epochs and requests to stop,
     ///   also what it did not report on.
     async fn beat(&self, lease: Lease, reports: Vec<Report>) -> Result<Beat, StoreError>;
@@ -154,7 +157,7 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// - **finish_ends_the_task**: with outcome and time, and nobody owns it.
     /// - **finish_needs_the_epoch**: with another one it is [`Refused::Fenced`] and
-    ///   nothing changes.
+    ///   nothing changes; so it is where nobody owns the task, or it is gone.
     /// - **the_first_end_wins**: an ended task gives [`Refused::Terminal`] and never
     ///   changes.
     /// - **finish_keeps_the_last_log_lines**.
@@ -221,12 +224,14 @@ pub trait Store: Send + Sync + 'static {
     ///   whatever attempt.
     async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError>;
 
-    /// Asks a task to stop. `None`: no such task.
+    /// Asks a task to stop.
     ///
     /// - **cancel_ends_a_queued_task**: at once, also one in back-off.
     /// - **cancel_asks_a_working_task**: which goes on until its worker ends it.
     /// - **the_first_reason_to_cancel_stays**.
     /// - **cancel_leaves_an_ended_task**: as it was.
+    /// - **cancel_finds_no_unknown_task**: `None`, also for one whose retention is
+    ///   over, purged or not.
     async fn request_cancel(
         &self,
         id: TaskId,
@@ -247,13 +252,15 @@ pub trait Store: Send + Sync + 'static {
     /// - **a_log_line_is_kept_once**: however often it was reported.
     async fn log(&self, id: TaskId, limit: usize) -> Result<Vec<LogLine>, StoreError>;
 
-    /// Lists tasks, the newest first, without arguments and results.
+    /// Lists tasks.
     ///
     /// - **list_is_newest_first**: by creation, then by id, both descending.
     /// - **list_goes_on_after_the_cursor**: pages neither repeat nor miss a task
     ///   that is there all the time.
     /// - **list_filters**: by owner, tool and status, together.
-    /// - **list_leaves_out_what_has_expired**.
+    /// - **list_leaves_out_what_has_expired**: purged or not.
+    /// - **list_leaves_out_arguments_and_results**: what a completed task has of
+    ///   its outcome is an empty result.
     async fn list(
         &self,
         filter: &Filter,
@@ -284,7 +291,8 @@ pub trait Store: Send + Sync + 'static {
     /// - **changes_tell_of_ends_and_steps**: a [`Change::Task`] follows each growth
     ///   of a revision after creation.
     /// - **changes_tell_of_cancel_requests**: with [`Change::Cancel`].
-    /// - **changes_tell_of_queued_tasks**: with [`Change::Queued`].
+    /// - **changes_tell_of_queued_tasks**: with [`Change::Queued`], and so when a
+    ///   concurrency key becomes free that a queued task waits for.
     /// - **every_reader_of_changes_gets_them**.
     fn changes(&self) -> BoxStream<'static, Change>;
 }

@@ -259,7 +259,7 @@ impl Store for Partition {
     async fn reap(&self, limit: usize) -> Result<Reaped, StoreError> {
         consume_budget().await;
         let now = self.clock.now();
-        let reaped = self.write().reap(now, Instant::now(), limit);
+        let (reaped, frees) = self.write().reap(now, Instant::now(), limit);
         for id in [
             &reaped.requeued,
             &reaped.interrupted,
@@ -271,7 +271,7 @@ impl Store for Partition {
         {
             self.announce(Change::Task(*id));
         }
-        if !reaped.requeued.is_empty() {
+        if frees {
             self.announce(Change::Queued);
         }
         Ok(reaped)

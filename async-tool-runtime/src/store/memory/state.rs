@@ -259,7 +259,8 @@ impl State {
                 continue;
             };
             let before = task.record.revision;
-            if task.record.report(&report).is_err() {
+            let late = report.number <= task.record.report;
+            if task.record.report(&report).is_err() || late {
                 continue;
             }
             task.append(report.log);
@@ -398,7 +399,13 @@ impl State {
             .collect()
     }
 
-    pub(super) fn reap(&mut self, now: Timestamp, instant: Instant, limit: usize) -> Reaped {
+    /// Cleans up; and whether that may let a task start that could not before.
+    pub(super) fn reap(
+        &mut self,
+        now: Timestamp,
+        instant: Instant,
+        limit: usize,
+    ) -> (Reaped, bool) {
         let mut reaped = Reaped::default();
         let dead: Vec<TaskId> = self
             .sessions
@@ -407,6 +414,7 @@ impl State {
             .flat_map(|session| session.owned.iter().copied())
             .take(limit)
             .collect();
+        let took_over = !dead.is_empty();
         for id in dead {
             match self.change(id, |task| task.record.take_over(now)).flatten() {
                 Some(Takeover::Requeued) => reaped.requeued.push(id),
@@ -446,7 +454,8 @@ impl State {
             .flatten()
             .min()
             .map(|next| next.max(Duration::from_millis(1)));
-        reaped
+        let frees = took_over && reaped.ready;
+        (reaped, frees)
     }
 
     /// Asks a task to stop; `None` if there is none.

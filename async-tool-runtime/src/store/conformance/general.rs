@@ -1,0 +1,304 @@
+//! What holds for all verbs.
+
+use std::collections::HashSet;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::check::{Outcome, Part, Problem};
+use super::space::{
+    LONG, Replica, Space, completed, existing, ids, keyed, limited, race, report, result, shared,
+    steady, task,
+};
+use crate::store::{
+    Admission, CancelAck, Change, Created, Filter, Outcome as TaskOutcome, Owner, Refused, Release,
+    Status, StepRecord, TaskId, TaskRecord, Want,
+};
+
+cases![
+    every_verb_is_one_atomic_step,
+    namespaces_are_apart,
+    a_call_that_is_dropped_is_done_or_not_done,
+    a_namespace_is_shared,
+];
+
+async fn every_verb_is_one_atomic_step(space: Space) -> Outcome {
+    for number in 0..8 {
+        claim_or_cancel(&space, number).await?;
+        one_end_of_many(&space).await?;
+        seen_all_the_time(&space).await?;
+    }
+    Ok(())
+}
+
+async fn claim_or_cancel(space: &Space, number: usize) -> Outcome {
+    let id = space.one.queue("t").await?.id;
+    let claim = space.other.take(steady(), "t");
+    let cancel = space.one.cancel(id, "stop");
+    let (claimed, ack) = if number.is_multiple_of(2) {
+        tokio::try_join!(claim, cancel)?
+    } else {
+        let (ack, claimed) = tokio::try_join!(cancel, claim)?;
+        (claimed, ack)
+    };
+    match ack {
+        CancelAck::Ended => ensure_eq!(ids(&claimed), []),
+        CancelAck::Requested => ensure_eq!(ids(&claimed), [id]),
+        CancelAck::Unchanged => return Err(Problem::new("the first cancel changed nothing").into()),
+    }
+    whole(&space.one.read(id).await?)?;
+    Ok(())
+}
+
+async fn seen_all_the_time(space: &Space) -> Outcome {
+    let id = space.one.queue("v").await?.id;
+    let reader = space.other.clone();
+    let seen = tokio::spawn(async move {
+        loop {
+            let record = reader.read(id).await?;
+            whole(&record)?;
+            if record.status.is_terminal() {
+                return Part::Ok(record.revision);
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let lease = steady();
+    for _ in 0..2 {
+        let record = space.one.take_one(lease, "v").await?;
+        space.one.retry(&record, Duration::ZERO).await?;
+    }
+    let record = space.one.take_one(lease, "v").await?;
+    space.one.complete(&record, "1").await?;
+    let seen = seen
+        .await
+        .map_err(|error| Problem::new(super::panic_message(error)))??;
+    ensure_eq!(seen, space.one.read(id).await?.revision);
+    Ok(())
+}
+
+async fn one_end_of_many(space: &Space) -> Outcome {
+    let record = space.one.start(steady(), task("u")).await?;
+    let finishes = (0..8).map(|number| {
+        let (replica, record) = (either(space, number), record.clone());
+        async move {
+            let end = completed(&record, &number.to_string());
+            let finished = replica.finish(record.id, record.epoch, end).await?;
+            whole(&replica.read(record.id).await?)?;
+            Ok((finished, number.to_string()))
+        }
+    });
+    let finishes = race(finishes).await?;
+    let won: Vec<_> = finishes.iter().filter(|(end, _)| end.is_ok()).collect();
+    ensure_eq!(won.len(), 1);
+    let lost = finishes.iter().filter(|(end, _)| end.is_err());
+    for (end, _) in lost {
+        ensure_eq!(*end, Err(Refused::Terminal));
+    }
+    let ended = space.other.read(record.id).await?;
+    ensure_eq!(result(&ended), Some(won[0].1.as_str()));
+    Ok(())
+}
+
+fn either(space: &Space, number: usize) -> Replica {
+    let replica = if number.is_multiple_of(2) {
+        &space.one
+    } else {
+        &space.other
+    };
+    replica.clone()
+}
+
+/// A record of which no part is missing.
+fn whole(record: &TaskRecord) -> Part {
+    let status = record.status;
+    let ended = record.outcome.as_ref().map(TaskOutcome::status);
+    ensure_eq!(ended, status.is_terminal().then_some(status));
+    ensure_eq!(record.finished_at.is_some(), status.is_terminal());
+    ensure_eq!(record.owner.is_some(), status == Status::Working);
+    if status == Status::Working {
+        ensure!(record.started_at.is_some(), "it works and never started");
+        ensure!(record.attempt > 0, "it works in attempt 0");
+    }
+    Ok(())
+}
+
+async fn namespaces_are_apart(space: Space) -> Outcome {
+    let here = &space.one;
+    // Names whose parts might run into each other.
+    for (number, suffix) in [":t", "t", "/t", "%", "_"].into_iter().enumerate() {
+        let there = space.elsewhere(suffix).await?;
+        let mut changes = space.changes(&there);
+        let lease = steady();
+
+        let mine = here.start(lease, limited("t", "k", 1)).await?;
+        let key = format!("key {number}");
+        here.accept(keyed("t", &key, 1)).await?;
+        let mut equal = shared("t", 1);
+        equal.tool = format!("t{number}").into();
+        here.accept(equal.clone()).await?;
+
+        ensure!(there.get(mine.id).await?.is_none(), "a task is seen");
+        ensure_eq!(there.cancel_unknown(mine.id).await?, None);
+        ensure_eq!(there.steps(mine.id).await?, []);
+        let all = Filter::of(Owner::Anybody);
+        ensure_eq!(ids(&there.list(&all, None, 10).await?), []);
+        ensure_eq!(ids(&there.take(steady(), "t").await?), []);
+        ensure_eq!(there.owned(lease).await?, []);
+        ensure!(!there.reap(10).await?.ready, "a queued task is seen");
+        let finished = there.finish(mine.id, mine.epoch, completed(&mine, "1"));
+        ensure_eq!(finished.await?, Err(Refused::Fenced));
+
+        let narrow = Admission::new(1, 1);
+        let same_key = there.create(keyed("t", &key, 2), narrow).await?;
+        ensure!(
+            matches!(same_key, Created::New(_)),
+            "a key or a limit is seen: {same_key:?}"
+        );
+        equal.id = TaskId::random();
+        let equal = there.offer(equal).await?;
+        ensure!(matches!(equal, Created::New(_)), "a task is joined");
+        there.take_one(steady(), "t").await?;
+        let theirs = there.start(steady(), limited("t", "k", 1)).await?;
+
+        here.complete(&mine, "1").await?;
+        here.take(steady(), "t").await?;
+        there.cancel(theirs.id, "").await?;
+        loop {
+            match changes.next().await? {
+                Change::Resync => break,
+                Change::Cancel(id) if id == theirs.id => break,
+                Change::Task(id) | Change::Cancel(id) => {
+                    ensure!(id != mine.id, "a change is seen");
+                }
+                Change::Queued => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Replica {
+    async fn cancel_unknown(&self, id: TaskId) -> Part<Option<CancelAck>> {
+        Ok(self.request_cancel(id, "".into()).await?)
+    }
+}
+
+async fn a_call_that_is_dropped_is_done_or_not_done(space: Space) -> Outcome {
+    let one = &space.one;
+    // More of them than a pool has connections.
+    for number in 0..24 {
+        dropped_while_claimed(&space, number % 6 + 1, number).await?;
+    }
+    for polls in 1..=6 {
+        dropped_while_executed(&space, polls).await?;
+    }
+    let record = one.start(steady(), task("last")).await?;
+    one.complete(&record, "1").await?;
+    Ok(())
+}
+
+async fn dropped_while_claimed(space: &Space, polls: usize, number: usize) -> Outcome {
+    let (one, other) = (&space.one, &space.other);
+    let tool = format!("t{number}");
+    dropped(polls, one.offer(keyed(&tool, "k", 1))).await;
+    let id = match other.offer(keyed(&tool, "k", 1)).await? {
+        Created::New(record) | Created::Existing(record) => record.id,
+        refused => return Err(Problem::new(format!("the call again came to {refused:?}")).into()),
+    };
+    let mut mine = Filter::of(Owner::Anybody);
+    mine.tool = Some(tool.as_str().into());
+    ensure_eq!(ids(&other.list(&mine, None, 10).await?), [id]);
+
+    let lease = steady();
+    dropped(
+        polls,
+        one.claim(lease, &[Want::new(tool.as_str().into(), 1)], 1),
+    )
+    .await;
+    match other.try_take_one(steady(), &tool).await? {
+        Some(record) => ensure_eq!(record.id, id),
+        None => ensure_eq!(other.owned(lease).await?, [id]),
+    }
+    Ok(())
+}
+
+async fn dropped_while_executed(space: &Space, polls: usize) -> Outcome {
+    let (one, other) = (&space.one, &space.other);
+    let lease = steady();
+    let record = one.start(lease, task("u")).await?;
+    let (id, epoch) = (record.id, record.epoch);
+
+    dropped(polls, one.beat(lease, vec![report(&record, 1)])).await;
+    dropped(polls, one.record_step(id, epoch, StepRecord::new("s", "1"))).await;
+    dropped(polls, one.put_result(id, epoch, "1".into())).await;
+    dropped(polls, one.get(id)).await;
+    dropped(polls, one.steps(id)).await;
+    dropped(polls, one.log(id, 1)).await;
+    dropped(polls, one.reap(1)).await;
+    let recorded = one
+        .record_step(id, epoch, StepRecord::new("s", "2"))
+        .await?;
+    ensure_eq!(recorded, Ok(()));
+    ensure_eq!(other.steps(id).await?.len(), 1);
+
+    dropped(polls, one.request_cancel(id, "first".into())).await;
+    other.cancel(id, "second").await?;
+    dropped(polls, one.finish(id, epoch, completed(&record, "1"))).await;
+    let finished = other.finish(id, epoch, completed(&record, "2")).await?;
+    let ended = other.read(id).await?;
+    whole(&ended)?;
+    let expected = match finished {
+        Ok(()) => "2",
+        Err(_) => "1",
+    };
+    ensure_eq!(result(&ended), Some(expected));
+
+    let record = one.start(lease, task("v")).await?;
+    dropped(
+        polls,
+        one.release(record.id, record.epoch, Release::NotStarted),
+    )
+    .await;
+    let released = other.release(record.id, record.epoch, Release::NotStarted);
+    ensure!(
+        matches!(released.await?, Ok(()) | Err(Refused::Fenced)),
+        "a task that was given back has ended"
+    );
+    ensure_eq!(other.take_one(steady(), "v").await?.attempt, 1);
+    Ok(())
+}
+
+/// Polls a call at most so many times, and drops it.
+async fn dropped<T>(polls: usize, call: impl Future<Output = T>) {
+    let mut call = pin!(call);
+    let mut left = polls;
+    poll_fn(|context| {
+        left -= 1;
+        let polled = call.as_mut().poll(context).map(drop);
+        if left == 0 { Poll::Ready(()) } else { polled }
+    })
+    .await;
+}
+
+async fn a_namespace_is_shared(space: Space) -> Outcome {
+    let (one, other) = (&space.one, &space.other);
+    let created = one.accept(keyed("t", "k", 1)).await?;
+    ensure_eq!(
+        existing(other.offer(keyed("t", "k", 1)).await?)?.id,
+        created.id
+    );
+    let again = space.elsewhere("").await?;
+    ensure_eq!(again.read(created.id).await?.id, created.id);
+    let claimed = other.take_one(steady(), "t").await?;
+    ensure_eq!(claimed.id, created.id);
+    again.retry(&claimed, LONG).await?;
+    ensure_eq!(one.read(created.id).await?.status, Status::Queued);
+    let all: HashSet<TaskId> = [created.id].into();
+    for replica in [one, other, &again] {
+        let listed = replica.list(&Filter::of(Owner::Nobody), None, 10).await?;
+        ensure_eq!(ids(&listed).into_iter().collect::<HashSet<_>>(), all);
+    }
+    Ok(())
+}
