@@ -41,13 +41,13 @@ async fn main() -> ExitCode {
 
 async fn serve(cli: Cli) -> Result<(), BoxError> {
     serving::log();
-    let tools = AsyncTools::builder()
+    let builder = AsyncTools::builder()
         .server_info("build-server", env!("CARGO_PKG_VERSION"))
         .instructions("Compiles and tests Cargo projects. Paths are relative to the server's root.")
         .state(Workspace::open(&cli.root)?)
+        // Whoever can reach it is its user.
+        .single_user()
         // A build that is cut short is simply started again.
-        .drain(Duration::ZERO)
-        .build()
-        .await?;
-    cli.serving.serve(tools).await
+        .drain(Duration::ZERO);
+    cli.serving.run(builder, &cli.root).await
 }

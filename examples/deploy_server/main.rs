@@ -62,14 +62,14 @@ async fn main() -> ExitCode {
 
 async fn serve(cli: Cli) -> Result<(), BoxError> {
     serving::log();
-    let tools = AsyncTools::builder()
+    let builder = AsyncTools::builder()
         .server_info("deploy-server", env!("CARGO_PKG_VERSION"))
         .instructions(
             "Deploys services and rolls them back. Artifacts are paths relative to the server's \
              directory of artifacts.",
         )
-        .state(Deployments::open(&cli.root, &cli.artifacts)?)
-        .build()
-        .await?;
-    cli.serving.serve(tools).await
+        // Whoever can reach it is its user.
+        .single_user()
+        .state(Deployments::open(&cli.root, &cli.artifacts)?);
+    cli.serving.run(builder, &cli.root).await
 }

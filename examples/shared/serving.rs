@@ -1,11 +1,15 @@
 //! How the servers of the examples are served: over stdio, or over HTTP.
 
+#[path = "store.rs"]
+mod store;
+
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_tool::{AsyncTools, BoxError};
+use async_tool::{AsyncTools, AsyncToolsBuilder, BoxError};
 use axum::Router;
 use clap::Args;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -19,21 +23,39 @@ use tracing_subscriber::EnvFilter;
 /// that are not written yet.
 const LAST_WORDS: Duration = Duration::from_millis(150);
 
-/// How to serve.
+/// Where tasks are kept, and what this process does with them.
 #[derive(Debug, Args)]
 pub(crate) struct Serving {
     /// Serve streamable HTTP at this address, path `/mcp`, instead of stdio.
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
+    /// Keep tasks in this store, `sqlite:PATH` or `memory:`, instead of the file
+    /// `.async-tool/tasks.db` in the root.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Serve, and leave the execution of tasks to workers of the same store.
+    #[arg(long)]
+    serve_only: bool,
+    /// Execute the tasks that servers of the same store accept, and serve
+    /// nobody.
+    #[arg(long, conflicts_with_all = ["http", "serve_only"])]
+    worker: bool,
 }
 
 impl Serving {
-    /// Serves until the client leaves, Ctrl-C or SIGTERM.
-    pub(crate) async fn serve(self, tools: AsyncTools) -> Result<(), BoxError> {
-        match self.http {
-            Some(address) => serve_http(tools, address).await,
-            None => Ok(tools.serve_stdio().await?),
+    /// Serves, or works, until the client leaves, Ctrl-C or SIGTERM.
+    pub(crate) async fn run(self, builder: AsyncToolsBuilder, root: &Path) -> Result<(), BoxError> {
+        let mut builder = store::attach(builder, self.store.as_deref(), root).await?;
+        if self.serve_only {
+            builder = builder.slots(0);
         }
+        let tools = builder.build().await?;
+        match self.http {
+            _ if self.worker => tools.run_worker().await,
+            Some(address) => serve_http(tools, address).await?,
+            None => tools.serve_stdio().await?,
+        }
+        Ok(())
     }
 }
 

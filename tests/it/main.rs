@@ -5,6 +5,7 @@ mod adversarial;
 mod again;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod durable;
 mod ending;
 mod faults;
 mod http;

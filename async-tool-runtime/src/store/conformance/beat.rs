@@ -1,6 +1,6 @@
 //! Renewing leases and keeping reports.
 
-use super::check::{Failure, Outcome};
+use super::check::{Failure, Outcome, Part, Problem};
 use super::space::{LONG, MANY, Replica, Space, completed, message, report, sorted, steady, task};
 use crate::store::{LogLine, Owned, ProgressState, Release, Report, Status, TaskId, Timestamp};
 
@@ -20,7 +20,7 @@ fn with_line(mut report: Report, number: u64) -> Report {
     report
 }
 
-async fn lines(replica: &Replica, id: TaskId) -> Outcome<Vec<u64>> {
+async fn lines(replica: &Replica, id: TaskId) -> Part<Vec<u64>> {
     let lines = replica.log(id, MANY).await?;
     Ok(lines.iter().map(|line| line.number).collect())
 }
@@ -41,7 +41,8 @@ async fn beat_renews_the_lease(space: Space) -> Outcome {
         space.other.reap(MANY).await?;
         patience.pause().await?;
     }
-    renewed.ensure_over("the session was taken for dead")
+    renewed.ensure_over("the session was taken for dead")?;
+    Ok(())
 }
 
 async fn beat_keeps_reports(Space { one, other, .. }: Space) -> Outcome {
@@ -154,9 +155,9 @@ async fn beat_lists_what_the_session_owns(Space { one, other, .. }: Space) -> Ou
     other.start(steady(), task("t")).await?;
 
     let beat = one.beat(lease, vec![report(&reported, 1)]).await?;
-    let owned = |id: TaskId| -> Outcome<&Owned> {
+    let owned = |id: TaskId| -> Part<&Owned> {
         let found = beat.owned.iter().find(|owned| owned.id == id);
-        found.ok_or_else(|| Failure::new(format!("{id} is missing in {beat:?}")))
+        found.ok_or_else(|| Problem::new(format!("{id} is missing in {beat:?}")))
     };
     let listed = beat.owned.iter().map(|owned| owned.id).collect();
     let expected = vec![silent.id, reported.id, asked.id, lingering.id];

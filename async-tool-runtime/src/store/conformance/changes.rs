@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::check::Outcome;
+use super::check::{Outcome, Part};
 use super::space::{
     LONG, MANY, Reader, Space, completed, existing, keyed, limited, report, steady, task,
 };
@@ -57,7 +57,8 @@ async fn changes_tell_of_ends_and_steps(space: Space) -> Outcome {
             reaped.expired.contains(&late)
         })
         .await?;
-    changes.hears(Change::Task(late), "a deadline").await
+    changes.hears(Change::Task(late), "a deadline").await?;
+    Ok(())
 }
 
 async fn changes_tell_of_cancel_requests(space: Space) -> Outcome {
@@ -126,12 +127,13 @@ async fn changes_tell_of_queued_tasks(space: Space) -> Outcome {
             reaped.requeued.contains(&dead.id)
         })
         .await?;
-    changes.hears(Change::Queued, "a takeover").await
+    changes.hears(Change::Queued, "a takeover").await?;
+    Ok(())
 }
 
 impl Space {
     /// A reader to whom everything that happened before is old news.
-    async fn settled(&self) -> Outcome<Reader> {
+    async fn settled(&self) -> Part<Reader> {
         let mut changes = self.changes(&self.other);
         let marker = self.one.start(steady(), task("marker")).await?.id;
         self.one.cancel(marker, "").await?;

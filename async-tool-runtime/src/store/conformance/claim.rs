@@ -199,7 +199,8 @@ async fn claim_opens_or_renews_the_lease(space: Space) -> Outcome {
         space.other.reap(MANY).await?;
         patience.pause().await?;
     }
-    renewed.ensure_over("the session was taken for dead")
+    renewed.ensure_over("the session was taken for dead")?;
+    Ok(())
 }
 
 async fn claim_of_nothing_leaves_no_trace(space: Space) -> Outcome {
@@ -214,5 +215,6 @@ async fn claim_of_nothing_leaves_no_trace(space: Space) -> Outcome {
     space.one.accept(limited("t", "k", 1)).await?;
     ensure_eq!(ids(&space.one.take(lease, "t").await?), []);
     ensure_eq!(space.one.owned(lease).await?, []);
-    space.one.complete(&held, "1").await
+    space.one.complete(&held, "1").await?;
+    Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::check::Outcome;
+use super::check::{Outcome, Part};
 use super::space::{
     LONG, MANY, Replica, Space, cancelled, completed, existing, failure, ids, keyed, limited,
     result, steady, task,
@@ -27,7 +27,7 @@ cases![
     a_new_attempt_forgets_a_result_put_ahead,
 ];
 
-async fn ended(one: &Replica, other: &Replica, outcome: TaskOutcome) -> Outcome<TaskRecord> {
+async fn ended(one: &Replica, other: &Replica, outcome: TaskOutcome) -> Part<TaskRecord> {
     let lease = steady();
     let record = one.start(lease, task("t")).await?;
     let shown = record.revision + 3;
@@ -160,7 +160,7 @@ async fn finish_uses_the_result_put_ahead(Space { one, other, .. }: Space) -> Ou
 
 async fn an_ended_task_keeps_no_arguments_and_steps(space: Space) -> Outcome {
     let (one, other) = (&space.one, &space.other);
-    let started = async |key: &str, lease| -> Outcome<TaskRecord> {
+    let started = async |key: &str, lease| -> Part<TaskRecord> {
         let record = one.start(lease, keyed("t", key, 1)).await?;
         let step = StepRecord::new("s", "1");
         let recorded = one.record_step(record.id, record.epoch, step).await?;

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
-use super::check::{Failure, Outcome};
+use super::check::{Outcome, Part, Problem};
 use super::space::{
     LONG, Replica, Space, completed, existing, ids, keyed, limited, race, report, result, shared,
     steady, task,
@@ -23,27 +24,58 @@ cases![
 ];
 
 async fn every_verb_is_one_atomic_step(space: Space) -> Outcome {
-    for _ in 0..8 {
-        claim_or_cancel(&space).await?;
+    for number in 0..8 {
+        claim_or_cancel(&space, number).await?;
         one_end_of_many(&space).await?;
+        seen_all_the_time(&space).await?;
     }
     Ok(())
 }
 
-async fn claim_or_cancel(space: &Space) -> Outcome {
+async fn claim_or_cancel(space: &Space, number: usize) -> Outcome {
     let id = space.one.queue("t").await?.id;
-    let (one, other, reader) = (space.one.clone(), space.other.clone(), space.other.clone());
-    let claim = tokio::spawn(async move { other.take(steady(), "t").await });
-    let cancel = tokio::spawn(async move { one.cancel(id, "stop").await });
-    let read = tokio::spawn(async move { whole(&reader.read(id).await?) });
-    let (claimed, ack) = (joined(claim.await)?, joined(cancel.await)?);
-    joined(read.await)?;
+    let claim = space.other.take(steady(), "t");
+    let cancel = space.one.cancel(id, "stop");
+    let (claimed, ack) = if number.is_multiple_of(2) {
+        tokio::try_join!(claim, cancel)?
+    } else {
+        let (ack, claimed) = tokio::try_join!(cancel, claim)?;
+        (claimed, ack)
+    };
     match ack {
         CancelAck::Ended => ensure_eq!(ids(&claimed), []),
         CancelAck::Requested => ensure_eq!(ids(&claimed), [id]),
-        CancelAck::Unchanged => return Err(Failure::new("the first cancel changed nothing")),
+        CancelAck::Unchanged => return Err(Problem::new("the first cancel changed nothing").into()),
     }
-    whole(&space.one.read(id).await?)
+    whole(&space.one.read(id).await?)?;
+    Ok(())
+}
+
+async fn seen_all_the_time(space: &Space) -> Outcome {
+    let id = space.one.queue("v").await?.id;
+    let reader = space.other.clone();
+    let seen = tokio::spawn(async move {
+        loop {
+            let record = reader.read(id).await?;
+            whole(&record)?;
+            if record.status.is_terminal() {
+                return Part::Ok(record.revision);
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let lease = steady();
+    for _ in 0..2 {
+        let record = space.one.take_one(lease, "v").await?;
+        space.one.retry(&record, Duration::ZERO).await?;
+    }
+    let record = space.one.take_one(lease, "v").await?;
+    space.one.complete(&record, "1").await?;
+    let seen = seen
+        .await
+        .map_err(|error| Problem::new(super::panic_message(error)))??;
+    ensure_eq!(seen, space.one.read(id).await?.revision);
+    Ok(())
 }
 
 async fn one_end_of_many(space: &Space) -> Outcome {
@@ -69,10 +101,6 @@ async fn one_end_of_many(space: &Space) -> Outcome {
     Ok(())
 }
 
-fn joined<T>(joined: Result<Outcome<T>, tokio::task::JoinError>) -> Outcome<T> {
-    joined.map_err(|error| Failure::new(super::panic_message(error)))?
-}
-
 fn either(space: &Space, number: usize) -> Replica {
     let replica = if number.is_multiple_of(2) {
         &space.one
@@ -83,7 +111,7 @@ fn either(space: &Space, number: usize) -> Replica {
 }
 
 /// A record of which no part is missing.
-fn whole(record: &TaskRecord) -> Outcome {
+fn whole(record: &TaskRecord) -> Part {
     let status = record.status;
     let ended = record.outcome.as_ref().map(TaskOutcome::status);
     ensure_eq!(ended, status.is_terminal().then_some(status));
@@ -152,7 +180,7 @@ async fn namespaces_are_apart(space: Space) -> Outcome {
 }
 
 impl Replica {
-    async fn cancel_unknown(&self, id: TaskId) -> Outcome<Option<CancelAck>> {
+    async fn cancel_unknown(&self, id: TaskId) -> Part<Option<CancelAck>> {
         Ok(self.request_cancel(id, "".into()).await?)
     }
 }
@@ -167,7 +195,8 @@ async fn a_call_that_is_dropped_is_done_or_not_done(space: Space) -> Outcome {
         dropped_while_executed(&space, polls).await?;
     }
     let record = one.start(steady(), task("last")).await?;
-    one.complete(&record, "1").await
+    one.complete(&record, "1").await?;
+    Ok(())
 }
 
 async fn dropped_while_claimed(space: &Space, polls: usize, number: usize) -> Outcome {
@@ -176,7 +205,7 @@ async fn dropped_while_claimed(space: &Space, polls: usize, number: usize) -> Ou
     dropped(polls, one.offer(keyed(&tool, "k", 1))).await;
     let id = match other.offer(keyed(&tool, "k", 1)).await? {
         Created::New(record) | Created::Existing(record) => record.id,
-        refused => return Err(Failure::new(format!("the call again came to {refused:?}"))),
+        refused => return Err(Problem::new(format!("the call again came to {refused:?}")).into()),
     };
     let mut mine = Filter::of(Owner::Anybody);
     mine.tool = Some(tool.as_str().into());

@@ -53,7 +53,7 @@ use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 
 use super::OpenStore;
-use check::{Failure, Outcome};
+use check::{Failure, Outcome, Problem};
 pub use report::{CaseReport, Report};
 use space::Space;
 
@@ -199,14 +199,17 @@ impl Conformance {
         let limit = patience * 3;
         let mut running = JoinSet::new();
         running.spawn(async move {
-            let space = Space::open(case.name, open, reopen, lease, patience).await?;
-            (case.run)(space).await
+            let space = Space::open(case.name, open, reopen, lease, patience).await;
+            (case.run)(space.map_err(Failure::Outside)?).await
         });
         match tokio::time::timeout(limit, running.join_next()).await {
             Ok(Some(Ok(outcome))) => outcome,
-            Ok(Some(Err(error))) => Err(Failure::new(panic_message(error))),
-            Ok(None) => Err(Failure::new("the case did not run")),
-            Err(_) => Err(Failure::new(format!("it hangs: no end after {limit:?}"))),
+            Ok(Some(Err(error))) => Err(Failure::Outside(Problem::new(panic_message(error)))),
+            // There is one task in the set, so this is the time limit.
+            Ok(None) | Err(_) => {
+                let hangs = Problem::new(format!("it hangs: no end after {limit:?}"));
+                Err(Failure::Outside(hangs))
+            }
         }
     }
 }

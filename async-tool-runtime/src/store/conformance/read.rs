@@ -199,24 +199,25 @@ async fn list_goes_on_after_the_cursor(Space { one, other, .. }: Space) -> Outco
         async move { Ok(replica.queue("t").await?.id) }
     });
     let created = race(creates).await?;
-    let (mut seen, mut after) = (Vec::new(), None);
+    let (mut seen, mut after) = (HashSet::new(), None);
     loop {
         let page = other.list(&everything(), after, 4).await?;
         ensure!(page.len() <= 4, "a page of {} tasks", page.len());
         let Some(last) = page.last() else { break };
         after = Some(Cursor::of(last));
-        seen.extend(ids(&page));
+        for id in ids(&page) {
+            ensure!(seen.insert(id), "the pages repeat a task");
+        }
         // What is new or changes on the way moves nothing.
         one.queue("u").await?;
-        let record = one.take_one(steady(), "t").await?;
-        one.complete(&record, "1").await?;
+        if let Some(record) = one.try_take_one(steady(), "t").await? {
+            one.complete(&record, "1").await?;
+        }
     }
-    let distinct: HashSet<TaskId> = seen.iter().copied().collect();
-    ensure_eq!(distinct.len(), seen.len());
+    let missed = created.iter().filter(|id| !seen.contains(*id)).count();
     ensure!(
-        created.iter().all(|id| distinct.contains(id)),
-        "the pages miss a task: {} of {} seen",
-        seen.len(),
+        missed == 0,
+        "the pages miss {missed} tasks of {}",
         created.len()
     );
     Ok(())

@@ -54,7 +54,8 @@ async fn reap_interrupts_the_tasks_of_dead_sessions(space: Space) -> Outcome {
         ensure!(ended.finished_at.is_some(), "it ended at no time");
     }
     ensure_eq!(one.read(alive.id).await?.status, Status::Working);
-    one.complete(&alive, "1").await
+    one.complete(&alive, "1").await?;
+    Ok(())
 }
 
 async fn reap_requeues_what_may_run_again(space: Space) -> Outcome {
@@ -116,7 +117,8 @@ async fn reap_fences_the_dead(space: Space) -> Outcome {
     ensure_eq!(finished.await?, Err(Refused::Fenced));
     let stopped = one.release(lingering.id, lingering.epoch, Release::Stopped);
     ensure_eq!(stopped.await?, Err(Refused::Fenced));
-    other.complete(&record, "2").await
+    other.complete(&record, "2").await?;
+    Ok(())
 }
 
 async fn reap_cancels_what_was_asked_to_stop(space: Space) -> Outcome {

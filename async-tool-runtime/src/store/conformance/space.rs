@@ -10,7 +10,7 @@ use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
 use tokio::task::JoinSet;
 
-use super::check::{Failure, Outcome};
+use super::check::{Part, Problem};
 use crate::store::{
     Admission, Change, ConcurrencyLimit, Created, End, Fingerprint, Lease, Limit, NewTask,
     OpenStore, Outcome as TaskOutcome, ProgressState, Reaped, Release, Report, Retry, SessionId,
@@ -42,7 +42,7 @@ impl Space {
         reopen: Arc<dyn OpenStore>,
         lease: Duration,
         patience: Duration,
-    ) -> Outcome<Self> {
+    ) -> Part<Self> {
         let name = format!("{case}-{}", TaskId::random());
         Ok(Self {
             one: Replica(open.open(&name).await?),
@@ -55,7 +55,7 @@ impl Space {
     }
 
     /// Another namespace, whose name goes on where this one's ends.
-    pub(super) async fn elsewhere(&self, suffix: &str) -> Outcome<Replica> {
+    pub(super) async fn elsewhere(&self, suffix: &str) -> Part<Replica> {
         let name = format!("{}{suffix}", self.name);
         Ok(Replica(self.open.open(&name).await?))
     }
@@ -104,7 +104,7 @@ impl Space {
         what: &'static str,
         limit: usize,
         mut done: impl FnMut(&Reaped) -> bool,
-    ) -> Outcome<Reaped> {
+    ) -> Part<Reaped> {
         let mut all = Reaped::default();
         let mut patience = self.patience(what);
         loop {
@@ -136,13 +136,12 @@ impl Term {
     }
 
     /// Clocks count milliseconds, and not all of them equally fast.
-    #[track_caller]
-    pub(super) fn ensure_over(&self, what: &str) -> Outcome {
+    pub(super) fn ensure_over(&self, what: &str) -> Part {
         let elapsed = self.started.elapsed();
         if elapsed + self.length / 10 >= self.length {
             return Ok(());
         }
-        Err(Failure::new(format!(
+        Err(Problem::new(format!(
             "too early, {what}: after {elapsed:?} instead of {:?}",
             self.length
         )))
@@ -157,9 +156,9 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    pub(super) async fn pause(&mut self) -> Outcome {
+    pub(super) async fn pause(&mut self) -> Part {
         if Instant::now() >= self.until {
-            return Err(Failure::new(format!("waited in vain until {}", self.what)));
+            return Err(Problem::new(format!("waited in vain until {}", self.what)));
         }
         tokio::time::sleep(self.pause).await;
         Ok(())
@@ -173,27 +172,27 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) async fn next(&mut self) -> Outcome<Change> {
+    pub(super) async fn next(&mut self) -> Part<Change> {
         match tokio::time::timeout(self.patience, self.changes.next()).await {
             Ok(Some(change)) => Ok(change),
-            Ok(None) => Err(Failure::new("the stream of changes ended")),
-            Err(_) => Err(Failure::new("no change came")),
+            Ok(None) => Err(Problem::new("the stream of changes ended")),
+            Err(_) => Err(Problem::new("no change came")),
         }
     }
 
     /// Reads on until there is this change, or the word that some were missed.
-    pub(super) async fn hears(&mut self, change: Change, of: &str) -> Outcome {
+    pub(super) async fn hears(&mut self, change: Change, of: &str) -> Part {
         let until = Instant::now() + self.patience;
         while Instant::now() < until {
             match tokio::time::timeout_at(until.into(), self.changes.next()).await {
                 Ok(Some(Change::Resync)) => return Ok(()),
                 Ok(Some(heard)) if heard == change => return Ok(()),
                 Ok(Some(_)) => {}
-                Ok(None) => return Err(Failure::new("the stream of changes ended")),
+                Ok(None) => return Err(Problem::new("the stream of changes ended")),
                 Err(_) => break,
             }
         }
-        Err(Failure::new(format!("{change:?} did not follow {of}")))
+        Err(Problem::new(format!("{change:?} did not follow {of}")))
     }
 }
 
@@ -211,46 +210,42 @@ impl Deref for Replica {
 
 impl Replica {
     /// Creates a task without any limits.
-    pub(super) async fn offer(&self, new: NewTask) -> Outcome<Created> {
+    pub(super) async fn offer(&self, new: NewTask) -> Part<Created> {
         Ok(self.create(new, wide()).await?)
     }
 
     /// Creates a task that must be new.
-    pub(super) async fn accept(&self, new: NewTask) -> Outcome<TaskRecord> {
+    pub(super) async fn accept(&self, new: NewTask) -> Part<TaskRecord> {
         fresh(self.offer(new).await?)
     }
 
     /// Queues a task.
-    pub(super) async fn queue(&self, tool: &str) -> Outcome<TaskRecord> {
+    pub(super) async fn queue(&self, tool: &str) -> Part<TaskRecord> {
         self.accept(task(tool)).await
     }
 
     /// Claims all that there is of a tool.
-    pub(super) async fn take(&self, lease: Lease, tool: &str) -> Outcome<Vec<TaskRecord>> {
+    pub(super) async fn take(&self, lease: Lease, tool: &str) -> Part<Vec<TaskRecord>> {
         Ok(self
             .claim(lease, &[Want::new(tool.into(), MANY)], MANY)
             .await?)
     }
 
     /// Claims the oldest task of a tool, if any is ready.
-    pub(super) async fn try_take_one(
-        &self,
-        lease: Lease,
-        tool: &str,
-    ) -> Outcome<Option<TaskRecord>> {
+    pub(super) async fn try_take_one(&self, lease: Lease, tool: &str) -> Part<Option<TaskRecord>> {
         let claimed = self.claim(lease, &[Want::new(tool.into(), 1)], 1).await?;
         ensure!(claimed.len() <= 1, "a claim of one task gave {claimed:?}");
         Ok(claimed.into_iter().next())
     }
 
     /// Claims the oldest task of a tool.
-    pub(super) async fn take_one(&self, lease: Lease, tool: &str) -> Outcome<TaskRecord> {
+    pub(super) async fn take_one(&self, lease: Lease, tool: &str) -> Part<TaskRecord> {
         let claimed = self.try_take_one(lease, tool).await?;
-        claimed.ok_or_else(|| Failure::new(format!("no task of the tool `{tool}` was claimed")))
+        claimed.ok_or_else(|| Problem::new(format!("no task of the tool `{tool}` was claimed")))
     }
 
     /// Creates a task and claims it.
-    pub(super) async fn start(&self, lease: Lease, new: NewTask) -> Outcome<TaskRecord> {
+    pub(super) async fn start(&self, lease: Lease, new: NewTask) -> Part<TaskRecord> {
         let (id, tool) = (new.id, Arc::clone(&new.tool));
         self.accept(new).await?;
         let record = self.take_one(lease, &tool).await?;
@@ -259,14 +254,14 @@ impl Replica {
     }
 
     /// Ends a task with a result, which must be accepted.
-    pub(super) async fn complete(&self, record: &TaskRecord, result: &str) -> Outcome {
+    pub(super) async fn complete(&self, record: &TaskRecord, result: &str) -> Part {
         let finished = self.finish(record.id, record.epoch, completed(record, result));
         ensure_eq!(finished.await?, Ok(()));
         Ok(())
     }
 
     /// Gives a task up for a retry, which must be accepted.
-    pub(super) async fn retry(&self, record: &TaskRecord, after: Duration) -> Outcome {
+    pub(super) async fn retry(&self, record: &TaskRecord, after: Duration) -> Part {
         let retry = Retry::new(after, "once more", record.revision);
         let released = self.release(record.id, record.epoch, Release::Retry(retry));
         ensure_eq!(released.await?, Ok(()));
@@ -274,30 +269,26 @@ impl Replica {
     }
 
     /// Gives a task up that has not begun, which must be accepted.
-    pub(super) async fn give_back(&self, record: &TaskRecord) -> Outcome {
+    pub(super) async fn give_back(&self, record: &TaskRecord) -> Part {
         let released = self.release(record.id, record.epoch, Release::NotStarted);
         ensure_eq!(released.await?, Ok(()));
         Ok(())
     }
 
     /// Asks a task to stop that must be there.
-    pub(super) async fn cancel(
-        &self,
-        id: TaskId,
-        reason: &str,
-    ) -> Outcome<crate::store::CancelAck> {
+    pub(super) async fn cancel(&self, id: TaskId, reason: &str) -> Part<crate::store::CancelAck> {
         let ack = self.request_cancel(id, reason.into()).await?;
-        ack.ok_or_else(|| Failure::new("a task to be cancelled was not found"))
+        ack.ok_or_else(|| Problem::new("a task to be cancelled was not found"))
     }
 
     /// Reads a task that must be there.
-    pub(super) async fn read(&self, id: TaskId) -> Outcome<TaskRecord> {
+    pub(super) async fn read(&self, id: TaskId) -> Part<TaskRecord> {
         let found = self.get(id).await?;
-        found.ok_or_else(|| Failure::new("a task to be read was not found"))
+        found.ok_or_else(|| Problem::new("a task to be read was not found"))
     }
 
     /// The ids of what the session owns.
-    pub(super) async fn owned(&self, lease: Lease) -> Outcome<Vec<TaskId>> {
+    pub(super) async fn owned(&self, lease: Lease) -> Part<Vec<TaskId>> {
         let beat = self.beat(lease, Vec::new()).await?;
         Ok(beat.owned.iter().map(|owned| owned.id).collect())
     }
@@ -385,35 +376,31 @@ pub(super) fn cancelled(record: &TaskRecord) -> Option<&str> {
     }
 }
 
-#[track_caller]
-pub(super) fn fresh(created: Created) -> Outcome<TaskRecord> {
+pub(super) fn fresh(created: Created) -> Part<TaskRecord> {
     match created {
         Created::New(record) => Ok(record),
-        other => Err(Failure::new(format!("a new task came to {other:?}"))),
+        other => Err(Problem::new(format!("a new task came to {other:?}"))),
     }
 }
 
-#[track_caller]
-pub(super) fn existing(created: Created) -> Outcome<TaskRecord> {
+pub(super) fn existing(created: Created) -> Part<TaskRecord> {
     match created {
         Created::Existing(record) => Ok(record),
-        other => Err(Failure::new(format!("an existing task came to {other:?}"))),
+        other => Err(Problem::new(format!("an existing task came to {other:?}"))),
     }
 }
 
-#[track_caller]
-pub(super) fn conflict(created: Created) -> Outcome<TaskId> {
+pub(super) fn conflict(created: Created) -> Part<TaskId> {
     match created {
         Created::Conflict(id) => Ok(id),
-        other => Err(Failure::new(format!("a conflict came to {other:?}"))),
+        other => Err(Problem::new(format!("a conflict came to {other:?}"))),
     }
 }
 
-#[track_caller]
-pub(super) fn full(created: Created) -> Outcome<Limit> {
+pub(super) fn full(created: Created) -> Part<Limit> {
     match created {
         Created::Full(limit) => Ok(limit),
-        other => Err(Failure::new(format!(
+        other => Err(Problem::new(format!(
             "a task beyond a limit came to {other:?}"
         ))),
     }
@@ -430,15 +417,15 @@ pub(super) fn sorted(mut ids: Vec<TaskId>) -> Vec<TaskId> {
 }
 
 /// Makes calls at the same time.
-pub(super) async fn race<T, C>(calls: impl IntoIterator<Item = C>) -> Outcome<Vec<T>>
+pub(super) async fn race<T, C>(calls: impl IntoIterator<Item = C>) -> Part<Vec<T>>
 where
     T: Send + 'static,
-    C: Future<Output = Outcome<T>> + Send + 'static,
+    C: Future<Output = Part<T>> + Send + 'static,
 {
-    let mut racing: JoinSet<Outcome<T>> = calls.into_iter().collect();
+    let mut racing: JoinSet<C::Output> = calls.into_iter().collect();
     let mut results = Vec::new();
     while let Some(result) = racing.join_next().await {
-        results.push(result.map_err(|error| Failure::new(super::panic_message(error)))??);
+        results.push(result.map_err(|error| Problem::new(super::panic_message(error)))??);
     }
     Ok(results)
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::check::Outcome;
+use super::check::{Outcome, Part};
 use super::space::{MANY, Replica, Space, steady, task};
 use crate::store::{Refused, StepRecord, TaskId, TaskRecord};
 
@@ -17,7 +17,7 @@ async fn record(
     record: &TaskRecord,
     name: &str,
     result: &str,
-) -> Outcome<Result<(), Refused>> {
+) -> Part<Result<(), Refused>> {
     let step = StepRecord::new(name, result);
     Ok(replica.record_step(record.id, record.epoch, step).await?)
 }

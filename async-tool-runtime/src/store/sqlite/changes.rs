@@ -15,6 +15,7 @@ use rusqlite::Connection;
 use tokio::sync::broadcast;
 
 use super::error::Done;
+use super::statement;
 use crate::store::Change;
 use crate::task::TaskId;
 
@@ -119,7 +120,8 @@ impl Follower {
         if last <= self.seen {
             return Ok(());
         }
-        let mut statement = connection.prepare_cached(
+        let mut statement = statement::prepare(
+            connection,
             "SELECT seq, ns, what FROM changes WHERE seq > ?1 AND seq <= ?2 ORDER BY seq",
         )?;
         let mut rows = statement.query((self.seen, last))?;
@@ -173,13 +175,11 @@ pub(super) fn leave(connection: &Connection, changes: &[(i64, Change)]) -> Done<
         if what.len() > TOLD * RECORD {
             what.clear();
         }
-        connection
-            .prepare_cached("INSERT INTO changes (ns, what) VALUES (?1, ?2)")?
+        statement::prepare(connection, "INSERT INTO changes (ns, what) VALUES (?1, ?2)")?
             .execute((ns, what))?;
         let seq = connection.last_insert_rowid();
         if seq % TRIM == 0 {
-            connection
-                .prepare_cached("DELETE FROM changes WHERE seq <= ?1")?
+            statement::prepare(connection, "DELETE FROM changes WHERE seq <= ?1")?
                 .execute([seq - KEPT])?;
         }
         let first = left.map_or(seq, |left| left.first);
@@ -222,11 +222,12 @@ fn decode(ns: i64, what: &[u8], into: &mut Vec<(i64, Change)>) -> bool {
 }
 
 fn data_version(connection: &Connection) -> Done<i64> {
-    let mut statement = connection.prepare_cached("PRAGMA data_version")?;
+    let mut statement = statement::prepare(connection, "PRAGMA data_version")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }
 
 fn last(connection: &Connection) -> Done<i64> {
-    let mut statement = connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM changes")?;
+    let mut statement =
+        statement::prepare(connection, "SELECT coalesce(max(seq), 0) FROM changes")?;
     Ok(statement.query_row([], |row| row.get(0))?)
 }

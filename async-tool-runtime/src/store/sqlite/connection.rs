@@ -119,7 +119,7 @@ impl File {
     }
 }
 
-fn check_version(version: i32) -> Done<()> {
+pub(super) fn check_version(version: i32) -> Done<()> {
     if version < OLDEST_SQLITE {
         return Err(Fault::other(format!(
             "SQLite store: this program is linked with SQLite {}, which has a bug that can damage a file \

@@ -16,6 +16,7 @@ mod reads;
 mod rows;
 mod schema;
 mod sessions;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod work;

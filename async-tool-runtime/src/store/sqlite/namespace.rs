@@ -11,6 +11,7 @@ use super::error::Done;
 use super::handle::Handle;
 use super::operations::{beat, claim, create, end, reap};
 use super::sessions::Moment;
+use super::statement;
 use super::work::Work;
 use super::{changes, reads};
 use crate::store::{
@@ -45,9 +46,8 @@ impl Namespace {
 }
 
 fn find(work: &Work<'_>, name: &str) -> Done<Option<i64>> {
-    let mut statement = work
-        .connection
-        .prepare_cached("SELECT ns FROM namespaces WHERE name = ?1")?;
+    let mut statement =
+        statement::prepare(work.connection, "SELECT ns FROM namespaces WHERE name = ?1")?;
     Ok(statement.query_row([name], |row| row.get(0)).optional()?)
 }
 
@@ -55,9 +55,8 @@ fn find_or_create(work: &Work<'_>, name: &str) -> Done<i64> {
     if let Some(ns) = find(work, name)? {
         return Ok(ns);
     }
-    let mut statement = work
-        .connection
-        .prepare_cached("INSERT INTO namespaces (name) VALUES (?1)")?;
+    let mut statement =
+        statement::prepare(work.connection, "INSERT INTO namespaces (name) VALUES (?1)")?;
     Ok(statement.insert([name])?)
 }
 

@@ -5,6 +5,7 @@ use rusqlite::{Connection, params_from_iter};
 
 use super::error::Done;
 use super::rows::{self, read};
+use super::statement;
 use crate::store::{Cursor, Filter, LogLine, Owner, StepRecord};
 use crate::task::{Status, TaskId, TaskRecord, Timestamp};
 
@@ -14,12 +15,15 @@ pub(super) fn get(
     id: TaskId,
     now: Timestamp,
 ) -> Done<Option<TaskRecord>> {
-    let mut statement = connection.prepare_cached(concat!(
-        "SELECT ",
-        read!(),
-        ", r.body FROM tasks t LEFT JOIN results r ON r.task = t.seq AND t.status = 3 \
+    let mut statement = statement::prepare(
+        connection,
+        concat!(
+            "SELECT ",
+            read!(),
+            ", r.body FROM tasks t LEFT JOIN results r ON r.task = t.seq AND t.status = 3 \
          WHERE t.id = ?1 AND t.ns = ?2 AND (t.expires_at IS NULL OR t.expires_at > ?3)"
-    ))?;
+        ),
+    )?;
     let mut found = statement.query((id.to_bytes(), ns, rows::integer(now.0)))?;
     found.next()?.map(|row| rows::record(row, true)).transpose()
 }
@@ -30,7 +34,8 @@ pub(super) fn log(
     id: TaskId,
     limit: usize,
 ) -> Done<Vec<LogLine>> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = statement::prepare(
+        connection,
         "SELECT number, at, text FROM log \
          WHERE task = (SELECT seq FROM tasks WHERE id = ?1 AND ns = ?2) \
          ORDER BY number DESC LIMIT ?3",
@@ -46,7 +51,8 @@ pub(super) fn log(
 }
 
 pub(super) fn steps(connection: &Connection, ns: i64, id: TaskId) -> Done<Vec<StepRecord>> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = statement::prepare(
+        connection,
         "SELECT name, result FROM steps \
          WHERE task = (SELECT seq FROM tasks WHERE id = ?1 AND ns = ?2) ORDER BY step",
     )?;
@@ -67,7 +73,7 @@ pub(super) fn list(
     now: Timestamp,
 ) -> Done<Vec<TaskRecord>> {
     let (sql, values) = list_query(ns, filter, after, limit, now);
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = statement::prepare(connection, &sql)?;
     let mut found = statement.query(params_from_iter(values))?;
     let mut records = Vec::new();
     while let Some(row) = found.next()? {

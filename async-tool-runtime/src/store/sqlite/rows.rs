@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, Row};
 
 use super::error::{Done, Fault};
+use super::statement;
 use crate::progress::ProgressState;
 use crate::task::{
     ConcurrencyLimit, Epoch, Fingerprint, Outcome, Principal, SessionId, Status, TaskFailure,
@@ -219,7 +220,7 @@ pub(super) fn load(connection: &Connection, ns: i64, id: TaskId) -> Done<Option<
         hot!(),
         " FROM tasks t WHERE t.id = ?1 AND t.ns = ?2"
     );
-    let mut statement = connection.prepare_cached(SQL)?;
+    let mut statement = statement::prepare(connection, SQL)?;
     let mut rows = statement.query((id.to_bytes(), ns))?;
     rows.next()?.map(stored).transpose()
 }
@@ -231,7 +232,7 @@ pub(super) fn load_known(connection: &Connection, ns: i64, id: TaskId) -> Done<O
         hot!(),
         " FROM tasks t WHERE t.id = ?1 AND t.ns = ?2 AND t.format <= ?3"
     );
-    let mut statement = connection.prepare_cached(SQL)?;
+    let mut statement = statement::prepare(connection, SQL)?;
     let mut rows = statement.query((id.to_bytes(), ns, TaskRecord::FORMAT))?;
     rows.next()?.map(stored).transpose()
 }

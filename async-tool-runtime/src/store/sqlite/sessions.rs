@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::error::Done;
 use super::rows;
+use super::statement;
 use crate::task::SessionId;
 
 /// The time as it goes on for whoever asked.
@@ -74,8 +75,10 @@ impl Observations {
         // A count was unchanged until before it was read; it is known from
         // after it was read.
         let until = moment.by_now();
-        let mut statement = connection
-            .prepare_cached("SELECT session, beats, lease FROM sessions WHERE ns = ?1")?;
+        let mut statement = statement::prepare(
+            connection,
+            "SELECT session, beats, lease FROM sessions WHERE ns = ?1",
+        )?;
         let mut sessions = statement.query([ns])?;
         let mut verdict = Verdict::default();
         let mut there = HashSet::new();
@@ -104,5 +107,10 @@ impl Observations {
         self.seen
             .retain(|(of, session), _| *of != ns || there.contains(session));
         Ok(verdict)
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.seen.len()
     }
 }

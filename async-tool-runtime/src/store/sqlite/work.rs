@@ -11,6 +11,7 @@ use super::changes::{self, Left};
 use super::error::Done;
 use super::rows::{self, Stored};
 use super::sessions::{Moment, Observations};
+use super::statement;
 use crate::store::{Change, Lease};
 use crate::task::{ConcurrencyLimit, Outcome, SessionId, Status, TaskRecord, Timestamp};
 
@@ -68,9 +69,10 @@ impl<'a> Work<'a> {
     fn queues(&mut self, ns: i64) -> Done<&mut Queues> {
         if !self.queues.contains_key(&ns) {
             let mut queues = Queues::default();
-            let mut statement = self
-                .connection
-                .prepare_cached("SELECT tool, queued FROM queues WHERE ns = ?1")?;
+            let mut statement = statement::prepare(
+                self.connection,
+                "SELECT tool, queued FROM queues WHERE ns = ?1",
+            )?;
             let mut lengths = statement.query([ns])?;
             while let Some(length) = lengths.next()? {
                 let queued: i64 = length.get(1)?;
@@ -103,7 +105,8 @@ impl<'a> Work<'a> {
         if let Some(holders) = self.holders.get(&place) {
             return Ok(*holders < concurrency.limit);
         }
-        let mut statement = self.connection.prepare_cached(
+        let mut statement = statement::prepare(
+            self.connection,
             "SELECT count(*) FROM tasks INDEXED BY tasks_holders \
              WHERE ns = ?1 AND concurrency_key = ?2 AND owner IS NOT NULL",
         )?;
@@ -185,7 +188,7 @@ impl<'a> Work<'a> {
 
     /// Runs a statement that deletes what belongs to a task.
     pub(super) fn forget(&self, sql: &'static str, seq: i64) -> Done<()> {
-        self.connection.prepare_cached(sql)?.execute([seq])?;
+        statement::prepare(self.connection, sql)?.execute([seq])?;
         Ok(())
     }
 
@@ -242,7 +245,8 @@ impl<'a> Work<'a> {
         let mut observed = Vec::new();
         for (ns, queues) in &self.queues {
             for tool in &queues.changed {
-                let mut statement = self.connection.prepare_cached(
+                let mut statement = statement::prepare(
+                    self.connection,
                     "INSERT INTO queues (ns, tool, queued) VALUES (?1, ?2, ?3) \
                      ON CONFLICT DO UPDATE SET queued = excluded.queued",
                 )?;
@@ -256,7 +260,8 @@ impl<'a> Work<'a> {
             }
             // A session that comes back must not look like the one that was
             // seen before: its count starts anywhere.
-            let mut statement = self.connection.prepare_cached(
+            let mut statement = statement::prepare(
+                self.connection,
                 "INSERT INTO sessions (ns, session, beats, lease) VALUES (?1, ?2, random() / 4, ?3) \
                  ON CONFLICT DO UPDATE SET beats = beats + 1, lease = excluded.lease \
                  RETURNING beats",
@@ -290,7 +295,8 @@ pub(super) struct Completed {
 }
 
 fn owns(connection: &Connection, ns: i64, session: SessionId) -> Done<bool> {
-    let mut statement = connection.prepare_cached(
+    let mut statement = statement::prepare(
+        connection,
         "SELECT 1 FROM tasks INDEXED BY tasks_owner WHERE ns = ?1 AND owner = ?2 LIMIT 1",
     )?;
     let found = statement.query_row((ns, session.to_bytes()), |_| Ok(()));
@@ -298,8 +304,10 @@ fn owns(connection: &Connection, ns: i64, session: SessionId) -> Done<bool> {
 }
 
 fn end_session(connection: &Connection, ns: i64, session: SessionId) -> Done<()> {
-    let mut statement =
-        connection.prepare_cached("DELETE FROM sessions WHERE ns = ?1 AND session = ?2")?;
+    let mut statement = statement::prepare(
+        connection,
+        "DELETE FROM sessions WHERE ns = ?1 AND session = ?2",
+    )?;
     statement.execute((ns, session.to_bytes()))?;
     Ok(())
 }
@@ -362,7 +370,7 @@ impl Update {
         }
         self.values.push(seq.into());
         let sql = format!("UPDATE tasks SET {} = ? WHERE seq = ?", self.assignments);
-        let mut statement = connection.prepare_cached(&sql)?;
+        let mut statement = statement::prepare(connection, &sql)?;
         statement.execute(rusqlite::params_from_iter(self.values))?;
         Ok(())
     }

@@ -21,6 +21,7 @@ use super::connection::File;
 use super::error::{Done, Fault};
 use super::job::Job;
 use super::sessions::Observations;
+use super::statement;
 use super::work::{Completed, Work};
 use crate::store::{Change, StoreError};
 
@@ -304,7 +305,7 @@ impl Writer {
     }
 
     fn execute(&self, sql: &'static str) -> rusqlite::Result<()> {
-        self.connection.prepare_cached(sql)?.execute([])?;
+        statement::prepare(&self.connection, sql)?.execute([])?;
         Ok(())
     }
 
@@ -348,7 +349,7 @@ impl Writer {
     /// are in the file.
     fn log(&self, mode: &str) -> Done<(i64, i64)> {
         let sql = format!("PRAGMA wal_checkpoint({mode})");
-        let mut statement = self.connection.prepare_cached(&sql)?;
+        let mut statement = statement::prepare(&self.connection, &sql)?;
         Ok(statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?)
     }
 

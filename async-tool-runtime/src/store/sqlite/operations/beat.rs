@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::error::Done;
 use super::super::rows::{self};
 use super::super::sessions::Moment;
+use super::super::statement;
 use super::super::work::Work;
 use super::append;
 use crate::store::{Beat, Change, Lease, Owned, Report};
@@ -47,7 +48,8 @@ fn keep(work: &mut Work<'_>, ns: i64, report: &Report) -> Done<()> {
 
 /// Everything that a session owns.
 pub(in super::super) fn owned_by(work: &Work<'_>, ns: i64, session: SessionId) -> Done<Vec<Owned>> {
-    let mut statement = work.connection.prepare_cached(
+    let mut statement = statement::prepare(
+        work.connection,
         "SELECT id, epoch, cancel, status FROM tasks INDEXED BY tasks_owner \
          WHERE ns = ?1 AND owner = ?2 AND format <= ?3",
     )?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::super::error::Done;
 use super::super::rows::{self, Stored, hot};
 use super::super::sessions::Moment;
+use super::super::statement;
 use super::super::work::Work;
 use crate::store::{Change, Lease, Want};
 use crate::task::{ConcurrencyLimit, Principal, TaskRecord, Timestamp};
@@ -75,7 +76,8 @@ pub(in super::super) fn is_any_ready(work: &mut Work<'_>, ns: i64, now: Timestam
     if work.queued_in_all(ns)? == 0 {
         return Ok(false);
     }
-    let mut statement = work.connection.prepare_cached(
+    let mut statement = statement::prepare(
+        work.connection,
         "SELECT concurrency_key, concurrency_limit FROM tasks INDEXED BY tasks_queued \
          WHERE ns = ?1 AND status = 0 AND (not_before IS NULL OR not_before <= ?2) \
          AND format <= ?3",
@@ -101,7 +103,8 @@ fn next_ready(
     if work.queued(ns, &want.tool)? == 0 {
         return Ok(None);
     }
-    let mut statement = work.connection.prepare_cached(
+    let mut statement = statement::prepare(
+        work.connection,
         "SELECT concurrency_key, concurrency_limit, seq FROM tasks INDEXED BY tasks_queued \
          WHERE ns = ?1 AND tool = ?2 AND status = 0 AND seq > ?3 \
          AND (not_before IS NULL OR not_before <= ?4) AND format <= ?5 ORDER BY seq",
@@ -126,11 +129,14 @@ fn concurrency(row: &rusqlite::Row<'_>, column: usize) -> Done<Option<Concurrenc
 
 /// A queued task with what its attempt needs.
 fn load(work: &Work<'_>, seq: i64) -> Done<Stored> {
-    let mut statement = work.connection.prepare_cached(concat!(
-        "SELECT ",
-        hot!(),
-        ", t.principal, a.body FROM tasks t JOIN arguments a ON a.task = t.seq WHERE t.seq = ?1"
-    ))?;
+    let mut statement = statement::prepare(
+        work.connection,
+        concat!(
+            "SELECT ",
+            hot!(),
+            ", t.principal, a.body FROM tasks t JOIN arguments a ON a.task = t.seq WHERE t.seq = ?1"
+        ),
+    )?;
     let mut found = statement.query([seq])?;
     let Some(row) = found.next()? else {
         return Err(rusqlite::Error::QueryReturnedNoRows.into());

@@ -7,6 +7,7 @@ use rusqlite::OptionalExtension;
 use super::super::error::Done;
 use super::super::rows::{self, read};
 use super::super::sessions::Moment;
+use super::super::statement;
 use super::super::work::Work;
 use super::{claim, is_expired, remove};
 use crate::store::{Admission, Change, Created, Limit, MAX_KEYS};
@@ -70,7 +71,8 @@ fn kept(moment: Timestamp) -> Timestamp {
 
 fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> Done<()> {
     let connection = work.connection;
-    let mut statement = connection.prepare_cached(
+    let mut statement = statement::prepare(
+        connection,
         "INSERT INTO tasks (ns, id, format, status, epoch, revision, report, attempt, max_attempts, \
          owner, created_at, started_at, deadline, retention, keys, tool, principal, \
          concurrency_key, concurrency_limit, dedupe) \
@@ -99,9 +101,11 @@ fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> D
         new.dedupe.map(rows::fingerprint),
     ])?;
     let seq = connection.last_insert_rowid();
-    connection
-        .prepare_cached("INSERT INTO arguments (task, body) VALUES (?1, ?2)")?
-        .execute((seq, record.arguments.as_ref()))?;
+    statement::prepare(
+        connection,
+        "INSERT INTO arguments (task, body) VALUES (?1, ?2)",
+    )?
+    .execute((seq, record.arguments.as_ref()))?;
     add_key(work, ns, new, seq)
 }
 
@@ -110,7 +114,8 @@ fn add_key(work: &Work<'_>, ns: i64, new: &NewTask, seq: i64) -> Done<()> {
     let Some(key) = &new.key else {
         return Ok(());
     };
-    let mut statement = work.connection.prepare_cached(
+    let mut statement = statement::prepare(
+        work.connection,
         "INSERT INTO keys (ns, tool, scope, key, task, fingerprint) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     statement.execute((
@@ -129,7 +134,8 @@ fn known(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Op
     let Some(key) = &new.key else {
         return Ok(None);
     };
-    let mut statement = work.connection.prepare_cached(
+    let mut statement = statement::prepare(
+        work.connection,
         "SELECT task, fingerprint FROM keys \
          WHERE ns = ?1 AND tool = ?2 AND scope = ?3 AND key = ?4",
     )?;
@@ -159,7 +165,8 @@ fn join(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Opt
     let Some(dedupe) = new.dedupe else {
         return Ok(None);
     };
-    let mut statement = work.connection.prepare_cached(
+    let mut statement = statement::prepare(
+        work.connection,
         "SELECT seq, keys FROM tasks INDEXED BY tasks_shared \
          WHERE ns = ?1 AND tool = ?2 AND dedupe = ?3 AND principal IS ?4 \
          AND dedupe IS NOT NULL AND status < 3 AND cancel IS NULL AND format <= ?5 \
@@ -199,12 +206,15 @@ fn join(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Opt
 
 /// A task as `get` reads it.
 fn full(work: &Work<'_>, seq: i64) -> Done<TaskRecord> {
-    let mut statement = work.connection.prepare_cached(concat!(
-        "SELECT ",
-        read!(),
-        ", r.body FROM tasks t LEFT JOIN results r ON r.task = t.seq AND t.status = 3 \
+    let mut statement = statement::prepare(
+        work.connection,
+        concat!(
+            "SELECT ",
+            read!(),
+            ", r.body FROM tasks t LEFT JOIN results r ON r.task = t.seq AND t.status = 3 \
          WHERE t.seq = ?1"
-    ))?;
+        ),
+    )?;
     let mut found = statement.query([seq])?;
     match found.next()? {
         Some(row) => rows::record(row, true),

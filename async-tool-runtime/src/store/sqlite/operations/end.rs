@@ -7,6 +7,7 @@ use rusqlite::OptionalExtension;
 
 use super::super::error::{Done, Fault};
 use super::super::rows::{self, Stored};
+use super::super::statement;
 use super::super::work::Work;
 use super::{append, is_expired};
 use crate::store::{Change, StepRecord};
@@ -102,7 +103,8 @@ pub(in super::super) fn record_step(
         Ok(stored) => stored,
         Err(refused) => return Ok(Err(refused)),
     };
-    let mut statement = work.connection.prepare_cached(
+    let mut statement = statement::prepare(
+        work.connection,
         "INSERT INTO steps (task, name, result) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
     statement.execute((stored.seq, step.name.as_ref(), step.result.as_ref()))?;
@@ -141,17 +143,17 @@ fn owned(work: &Work<'_>, ns: i64, id: TaskId, epoch: Epoch) -> Done<Result<Stor
 }
 
 fn keep_result(work: &Work<'_>, seq: i64, epoch: Epoch, result: &str) -> Done<()> {
-    let mut statement = work
-        .connection
-        .prepare_cached("INSERT OR REPLACE INTO results (task, epoch, body) VALUES (?1, ?2, ?3)")?;
+    let mut statement = statement::prepare(
+        work.connection,
+        "INSERT OR REPLACE INTO results (task, epoch, body) VALUES (?1, ?2, ?3)",
+    )?;
     statement.execute((seq, rows::integer(epoch.0), result))?;
     Ok(())
 }
 
 /// Which epoch has put a result ahead.
 fn result_epoch(work: &Work<'_>, seq: i64) -> Done<Option<i64>> {
-    let mut statement = work
-        .connection
-        .prepare_cached("SELECT epoch FROM results WHERE task = ?1")?;
+    let mut statement =
+        statement::prepare(work.connection, "SELECT epoch FROM results WHERE task = ?1")?;
     Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
 }

@@ -14,6 +14,7 @@ use rusqlite::Connection;
 
 use super::error::Done;
 use super::rows;
+use super::statement;
 use super::work::Work;
 use crate::store::LogLine;
 use crate::task::{TaskRecord, Timestamp};
@@ -24,11 +25,15 @@ fn append(connection: &Connection, task: i64, lines: &[LogLine]) -> Done<()> {
     if lines.is_empty() {
         return Ok(());
     }
-    let mut last: i64 = connection
-        .prepare_cached("SELECT coalesce(max(number), -1) FROM log WHERE task = ?1")?
-        .query_row([task], |row| row.get(0))?;
-    let mut insert = connection
-        .prepare_cached("INSERT INTO log (task, number, at, text) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut last: i64 = statement::prepare(
+        connection,
+        "SELECT coalesce(max(number), -1) FROM log WHERE task = ?1",
+    )?
+    .query_row([task], |row| row.get(0))?;
+    let mut insert = statement::prepare(
+        connection,
+        "INSERT INTO log (task, number, at, text) VALUES (?1, ?2, ?3, ?4)",
+    )?;
     let surplus = lines.len().saturating_sub(LogLine::KEPT);
     for line in &lines[surplus..] {
         let number = rows::integer(line.number);
@@ -37,7 +42,8 @@ fn append(connection: &Connection, task: i64, lines: &[LogLine]) -> Done<()> {
             last = number;
         }
     }
-    let mut trim = connection.prepare_cached(
+    let mut trim = statement::prepare(
+        connection,
         "DELETE FROM log WHERE task = ?1 AND number <= \
          (SELECT number FROM log WHERE task = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2)",
     )?;

@@ -7,6 +7,7 @@ use rusqlite::OptionalExtension;
 use super::super::error::Done;
 use super::super::rows::{self, Stored, hot};
 use super::super::sessions::{Moment, Verdict};
+use super::super::statement;
 use super::super::work::Work;
 use super::{claim, remove};
 use crate::store::{Change, Reaped};
@@ -113,7 +114,7 @@ fn find(
     bound: impl rusqlite::ToSql,
     limit: usize,
 ) -> Done<Vec<Stored>> {
-    let mut statement = work.connection.prepare_cached(sql)?;
+    let mut statement = statement::prepare(work.connection, sql)?;
     let mut found = statement.query((ns, bound, TaskRecord::FORMAT, rows::count(limit)))?;
     let mut tasks = Vec::new();
     while let Some(row) = found.next()? {
@@ -141,7 +142,7 @@ fn foresee(
     reaped.ready = claim::is_any_ready(work, ns, now)?;
     let mut next = verdict.next;
     for sql in [DEADLINE, BACKOFF, EXPIRY] {
-        let mut statement = work.connection.prepare_cached(sql)?;
+        let mut statement = statement::prepare(work.connection, sql)?;
         let found = statement
             .query_row((ns, rows::integer(now.0), TaskRecord::FORMAT), |row| {
                 row.get::<_, i64>(0)
