@@ -20,6 +20,16 @@ impl TaskId {
     pub fn random() -> Self {
         Self(Uuid::new_v4())
     }
+
+    /// As a store may keep it.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) gave.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
 }
 
 impl fmt::Display for TaskId {
@@ -99,6 +109,16 @@ impl SessionId {
     /// A new id.
     pub fn random() -> Self {
         Self(Uuid::new_v4())
+    }
+
+    /// As a store may keep it.
+    pub fn to_bytes(self) -> [u8; 16] {
+        self.0.into_bytes()
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) gave.
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
     }
 }
 
