@@ -44,7 +44,7 @@ where
             )
         });
     }
-    steps.leased(task).await;
+    steps.owned(task).await?;
     if task.is_cancelled() {
         return Err(StepError(Kind::Cancelled));
     }
@@ -86,9 +86,18 @@ pub(crate) trait Journal: Send + Sync {
     /// What earlier attempts recorded.
     fn load(&self) -> BoxFuture<'_, Result<Vec<StepRecord>, StoreError>>;
     fn record(&self, step: StepRecord) -> BoxFuture<'_, Result<Result<(), Refused>, StoreError>>;
-    /// Whether the task cannot have been taken over yet, as far as the clock
-    /// tells.
-    fn is_leased(&self) -> bool;
+    fn standing(&self) -> Standing;
+}
+
+/// Whether the task is still ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nobody can have taken it over yet.
+    Ours,
+    /// The lease may have run out; the next heartbeat will tell.
+    Unknown,
+    /// The attempt is over.
+    Over,
 }
 
 /// The steps of one attempt.
@@ -160,11 +169,18 @@ impl StepBook {
     /// stop. A process that was frozen for a while goes on in the middle of its
     /// code, and learns only with its next heartbeat what has happened: no step
     /// begins before that.
-    async fn leased(&self, task: &TaskContext) {
+    async fn owned(&self, task: &TaskContext) -> Result<(), StepError> {
         const PAUSE: Duration = Duration::from_millis(10);
-        while !self.journal.is_leased() && !task.is_cancelled() {
-            let _ = tokio::time::timeout(PAUSE, task.cancelled()).await;
+        while !task.is_cancelled() {
+            match self.journal.standing() {
+                Standing::Ours => break,
+                Standing::Unknown => {
+                    let _ = tokio::time::timeout(PAUSE, task.cancelled()).await;
+                }
+                Standing::Over => return Err(StepError(Kind::Fenced)),
+            }
         }
+        Ok(())
     }
 
     /// Tries until the step is recorded: its body has run. If the lease is
@@ -216,8 +232,8 @@ impl Journal for NoJournal {
         Box::pin(async { Ok(Ok(())) })
     }
 
-    fn is_leased(&self) -> bool {
-        true
+    fn standing(&self) -> Standing {
+        Standing::Ours
     }
 }
 

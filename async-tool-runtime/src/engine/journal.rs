@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use futures_util::future::BoxFuture;
 
 use super::Engine;
-use crate::steps::Journal;
+use crate::steps::{Journal, Standing};
 use crate::store::{Epoch, Refused, StepRecord, StoreError, TaskId, TaskRecord};
 
 /// Does not keep the engine alive: a tool may hold its context for ever.
@@ -48,11 +48,10 @@ impl Journal for EngineJournal {
             Engine::detached(async move { store.record_step(id, epoch, step).await }).await
         })
     }
-    fn is_leased(&self) -> bool {
-        // Without an engine nothing can be recorded, which says so.
-        self.engine.upgrade().is_none_or(|engine| {
-            let worker = &engine.worker;
-            worker.lease_age() < worker.lease.duration
-        })
+    fn standing(&self) -> Standing {
+        let Some(engine) = self.engine.upgrade() else {
+            return Standing::Over;
+        };
+        engine.worker.standing(self.id, self.epoch)
     }
 }

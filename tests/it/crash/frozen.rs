@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use async_tool::testing::Answer;
+use futures_util::future::join;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -46,7 +48,7 @@ async fn invariant_5_a_frozen_process_writes_nothing_when_it_goes_on() {
     for (tool, id) in &tasks {
         has_begun(&to_zombie, tool, id, end).await;
     }
-    zombie.signal("STOP").await;
+    zombie.signal(Signal::STOP);
 
     let heir = host.start().await;
     let to_heir = Client::connect(heir.address).await.expect("connects");
@@ -64,8 +66,8 @@ async fn invariant_5_a_frozen_process_writes_nothing_when_it_goes_on() {
         ends.push(ended);
     }
     // This waits in the socket: it is among the first things to be done.
-    let initiated = to_zombie.ask("ring_initiate", json!({}));
-    let (rung, ()) = tokio::join!(initiated, zombie.signal("CONT"));
+    let thaw = async { zombie.signal(Signal::CONT) };
+    let (rung, ()) = join(to_zombie.ask("ring_initiate", json!({})), thaw).await;
     let rung = to_zombie.finish("ring", rung.id(), end).await;
     assert_eq!(rung["status"], "completed", "it works again: {}", rung.text);
 

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_tool::{AsyncTools, store};
 use rmcp::ServiceExt;
+use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpListener;
@@ -54,12 +55,12 @@ impl Host {
 
     /// Starts a process; it ends when what is returned is dropped.
     pub(crate) fn spawn(&self) -> Starting {
-        self.spawn_by(Command::new(env::current_exe().expect("a test binary")))
+        self.spawn_by(Command::new(program())).expect("a process")
     }
 
     /// Starts a process by a command that executes what its last arguments
     /// say.
-    pub(crate) fn spawn_by(&self, mut command: Command) -> Starting {
+    pub(crate) fn spawn_by(&self, mut command: Command) -> io::Result<Starting> {
         let log = self.directory.join("log");
         let log = std::fs::File::options()
             .create(true)
@@ -74,9 +75,8 @@ impl Host {
             .stdout(Stdio::piped())
             .stderr(log)
             .kill_on_drop(true)
-            .spawn()
-            .expect("a process");
-        Starting { child }
+            .spawn()?;
+        Ok(Starting { child })
     }
 
     /// Starts a process that serves.
@@ -86,11 +86,12 @@ impl Host {
 
     async fn serve(self) -> Result<(), async_tool::BoxError> {
         let url = format!("sqlite:{}", self.database().display());
+        let store = store::from_url(&url).await?;
         let tools = AsyncTools::builder()
             .registry(tools::registry())
             .state(self.ledger())
             .state(tools::Bell::default())
-            .store(store::from_url(&url).await?)
+            .store(store)
             .namespace(self.namespace)
             .lease(self.lease)
             .slots(self.slots)
@@ -109,6 +110,11 @@ impl Host {
             });
         }
     }
+}
+
+/// What a process executes.
+pub(crate) fn program() -> PathBuf {
+    env::current_exe().expect("a test binary")
 }
 
 /// The other tests read this.
@@ -205,10 +211,24 @@ impl Process {
     }
 
     /// Sends a signal that does not end it.
-    pub(crate) async fn signal(&self, signal: &str) {
-        let pid = self.pid().to_string();
-        let command = format!("kill -{signal} {pid}");
-        let status = Command::new("sh").args(["-c", &command]).status().await;
-        assert!(status.is_ok_and(|status| status.success()), "{command}");
+    pub(crate) fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.id(), signal).expect("it is there");
+    }
+
+    /// Lets its files grow to this many bytes at most.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit_files(&self, bytes: Option<u64>) {
+        use rustix::process::{Resource, Rlimit, prlimit};
+
+        let limit = Rlimit {
+            current: bytes,
+            maximum: None,
+        };
+        prlimit(Some(self.id()), Resource::Fsize, limit).expect("it may be set");
+    }
+
+    fn id(&self) -> Pid {
+        let pid = i32::try_from(self.pid()).ok();
+        pid.and_then(Pid::from_raw).expect("an id")
     }
 }

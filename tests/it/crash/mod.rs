@@ -14,6 +14,7 @@ mod arena;
 mod callers;
 mod checks;
 mod client;
+mod faults;
 mod frozen;
 mod host;
 mod kills;
