@@ -270,7 +270,7 @@ impl<'a> Work<'a> {
                 .query_row((ns, session.to_bytes(), rows::millis(lease)), |row| {
                     row.get(0)
                 })?;
-            observed.push((ns, session, beats, moment));
+            observed.push((ns, session, beats, lease, moment));
         }
         for (ns, session) in self.disowned.drain() {
             if !owns(self.connection, ns, session)? {
@@ -291,7 +291,7 @@ pub(super) struct Completed {
     pub(super) changes: Vec<(i64, Change)>,
     pub(super) left: Option<Left>,
     /// Sessions of this process, as they are now.
-    pub(super) observed: Vec<(i64, SessionId, i64, Moment)>,
+    pub(super) observed: Vec<(i64, SessionId, i64, Duration, Moment)>,
 }
 
 fn owns(connection: &Connection, ns: i64, session: SessionId) -> Done<bool> {

@@ -27,9 +27,11 @@ use crate::store::{Change, StoreError};
 
 /// Most calls of one transaction.
 const BATCH: usize = 256;
-/// How often other processes' commits are looked for while somebody may be
-/// waiting for them, and otherwise.
+/// How often other processes' commits are looked for: while somebody may be
+/// waiting for them, while something runs that they may ask to stop, and
+/// otherwise.
 const ATTENTIVE: Duration = Duration::from_millis(10);
+const WORKING: Duration = Duration::from_millis(50);
 const DROWSY: Duration = Duration::from_millis(600);
 /// How long after a call somebody may still be waiting: waiting calls of the
 /// engine come back every two seconds.
@@ -61,6 +63,8 @@ pub(super) struct Shared {
     pub(super) one_by_one: AtomicBool,
     /// When a client asked last, in milliseconds since the start.
     attended: AtomicU64,
+    /// Until when the last lease lasts that was renewed here, likewise.
+    working: AtomicU64,
     started: Instant,
 }
 
@@ -71,6 +75,7 @@ impl Shared {
             gone: AtomicBool::new(false),
             one_by_one: AtomicBool::new(false),
             attended: AtomicU64::new(0),
+            working: AtomicU64::new(0),
             started: Instant::now(),
         }
     }
@@ -82,9 +87,22 @@ impl Shared {
         before == 0 || now.saturating_sub(before) > millis(ATTENTION)
     }
 
-    fn is_attended(&self) -> bool {
+    /// Says that a session of this process owns something.
+    pub(super) fn work(&self, lease: Duration) {
+        let end = self.now().saturating_add(millis(lease));
+        self.working.fetch_max(end, Ordering::Relaxed);
+    }
+
+    fn pause(&self) -> Duration {
+        let now = self.now();
         let last = self.attended.load(Ordering::Relaxed);
-        last != 0 && self.now().saturating_sub(last) <= millis(ATTENTION)
+        if last != 0 && now.saturating_sub(last) <= millis(ATTENTION) {
+            ATTENTIVE
+        } else if now < self.working.load(Ordering::Relaxed) {
+            WORKING
+        } else {
+            DROWSY
+        }
     }
 
     fn now(&self) -> u64 {
@@ -147,13 +165,8 @@ impl Writer {
     /// Works until the last handle is gone.
     pub(super) fn run(mut self, messages: &mpsc::Receiver<Message>, readers: Vec<JoinHandle<()>>) {
         loop {
-            let pause = if self.shared.is_attended() {
-                ATTENTIVE
-            } else {
-                DROWSY
-            };
             let mut jobs = Vec::new();
-            match messages.recv_timeout(pause) {
+            match messages.recv_timeout(self.shared.pause()) {
                 Ok(Message::Job(job)) => jobs.push(job),
                 Ok(Message::Wake) | Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
@@ -310,7 +323,8 @@ impl Writer {
     }
 
     fn tell(&mut self, completed: Completed) {
-        for (ns, session, beats, moment) in completed.observed {
+        for (ns, session, beats, lease, moment) in completed.observed {
+            self.shared.work(lease);
             self.sessions.saw(ns, session, beats, moment);
         }
         let hub = &self.shared.hub;

@@ -33,9 +33,11 @@ fn keep(work: &mut Work<'_>, ns: i64, report: &Report) -> Done<()> {
         return Ok(());
     };
     let before = stored.record.revision;
-    if work
-        .change(ns, &mut stored, |record| record.report(report))?
-        .is_err()
+    let late = report.number <= stored.record.report;
+    if late
+        || work
+            .change(ns, &mut stored, |record| record.report(report))?
+            .is_err()
     {
         return Ok(());
     }

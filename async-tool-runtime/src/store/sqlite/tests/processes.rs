@@ -8,7 +8,24 @@ use futures_util::{FutureExt, StreamExt};
 use tokio::time::{advance, timeout};
 
 use super::*;
+use crate::store::conformance::Conformance;
 use crate::store::*;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contract_is_kept_by_two_processes() {
+    let place = Place::new();
+    let open = async || SqliteStore::open(place.path()).await.expect("it opens");
+    let (here, there) = (open().await, open().await);
+    let suite = Conformance::new(here).reopen(there);
+    suite.run().await.assert();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_contract_is_kept_by_one_process() {
+    let place = Place::new();
+    let store = SqliteStore::open(place.path()).await.expect("it opens");
+    Conformance::new(store).run().await.assert();
+}
 
 #[tokio::test]
 async fn tasks_survive_their_process() {
