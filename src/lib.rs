@@ -37,10 +37,12 @@
 //!
 //! # What is guaranteed
 //!
+//! - A task is in the store before its id is told.
 //! - Each task has exactly one end, and none runs or waits for ever: every
-//!   task has a deadline, and those of a dead worker are ended within two
+//!   task has a deadline, and those of a dead worker are taken over within two
 //!   lease times by another worker of the same store.
-//! - An attempt is never repeated.
+//! - An attempt is never repeated, unless its tool says `on_interrupt = "retry"`
+//!   or `retry(...)`; what [`TaskContext::step`] recorded is not even then.
 //! - A task belongs to the principal that initiated it; for everybody else it
 //!   does not exist.
 //! - Everything is bounded, and refusals say which limit was reached.
@@ -48,7 +50,8 @@
 //!
 //! # What is not
 //!
-//! - Tasks are kept in memory ([`MemoryStore`]) and are gone with the process.
+//! - Without a durable store ([`AsyncToolsBuilder::store`]) tasks are kept in
+//!   memory and are gone with the process.
 //! - A tool that blocks its thread cannot be stopped: its task ends, and its
 //!   slot stays taken until the function returns. As many of them as the
 //!   runtime has threads stall the server; use tokio's `spawn_blocking`.
@@ -160,16 +163,16 @@
 /// | `queue = 100` | the server's | how many tasks of the tool may wait |
 /// | `inline = "..."` | none | how long initiate waits for the end before it answers; fast work then costs one call |
 /// | `cancel_grace = "..."` | `"10s"` | how long a task that was asked to stop may go on before it is dropped |
+/// | `on_interrupt = "..."` | `"fail"` | what becomes of a task whose worker died or shut down meanwhile: `"fail"`, or `"retry"`: it is [started again](crate::OnInterrupt) |
+/// | `retry(attempts = 5, backoff = "...", max_backoff = "...")` | none; `"1s"`, `"1m"` | how often a task is started at most, all starts counted, whose function returned an [error that may pass](crate::Retry), and the pause before, which doubles each time |
+/// | `dedupe = "arguments"` | none | calls with the same arguments, of one principal, share a task until it ends |
+/// | `concurrency_key(group = "...", args(host, project), limit = 1)` | none; the tool's name, 1 | how many tasks run at once that have the same values of these arguments, over [all tools of the group](crate::ConcurrencyKey) and all workers; the others wait |
 /// | `names(initiate = "...", status = "...", cancel = "...")` | `NAME_initiate` and so on | names of the family's tools |
 /// | `annotations(read_only, destructive, idempotent, open_world)` | none | hints about what the tool does to the world; each may be `= false` |
 /// | `input = Name` | `BuildInput` for `build` | name of the generated struct that holds the arguments |
 /// | `tool = Name` | `BuildTool` for `build` | name of the generated type that implements [`AsyncTool`] |
 /// | `crate = ::path` | `::async_tool` | where this crate is found, if it is not a dependency of that name |
 /// | `fleet_concurrency` | | not supported yet |
-/// | `concurrency_key(...)` | | not supported yet |
-/// | `on_interrupt` | | not supported yet |
-/// | `retry(...)` | | not supported yet |
-/// | `dedupe` | | not supported yet |
 /// | `circuit(...)` | | not supported yet |
 /// | `interactive` | | not supported yet |
 /// | `surface(...)` | | not supported yet |

@@ -16,9 +16,11 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Ident, Visibility};
 
+use crate::concurrency_key::Resolved;
 use crate::model::Tool;
-use crate::options::{Annotations, Names};
+use crate::options::{Annotations, Dedupe, Names, OnInterrupt};
 use crate::params::{Argument, Param};
+use crate::retry::Retry;
 use crate::serde_attrs;
 
 impl ToTokens for Tool {
@@ -56,13 +58,6 @@ impl Tool {
                 token
             })
             .collect()
-    }
-
-    fn arguments(&self) -> impl Iterator<Item = &Argument> {
-        self.params.iter().filter_map(|param| match param {
-            Param::Owned(argument) => Some(argument),
-            Param::Borrowed(_) => None,
-        })
     }
 
     /// ```text
@@ -266,12 +261,6 @@ impl Tool {
                 calls.extend(quote!(.#method(#value)));
             }
         };
-        let duration = |duration: std::time::Duration| {
-            let seconds = Literal::u64_unsuffixed(duration.as_secs());
-            let nanos = Literal::u32_unsuffixed(duration.subsec_nanos());
-            quote!(::core::time::Duration::new(#seconds, #nanos))
-        };
-        let count = |count: usize| Literal::usize_unsuffixed(count).to_token_stream();
         let description = &self.description;
         set(
             "title",
@@ -288,9 +277,54 @@ impl Tool {
         set("queue", options.queue.map(count));
         set("inline", options.inline.map(duration));
         set("cancel_grace", options.cancel_grace.map(duration));
+        set("on_interrupt", self.on_interrupt());
+        set("retry", self.retry());
+        set("dedupe", self.dedupe());
+        set("concurrency_key", self.concurrency_key());
         set("names", self.names());
         set("annotations", self.annotations());
         calls
+    }
+
+    fn on_interrupt(&self) -> Option<TokenStream> {
+        let private = self.private();
+        self.options.on_interrupt.map(|given| match given {
+            OnInterrupt::Fail => quote!(#private::OnInterrupt::Fail),
+            OnInterrupt::Retry => quote!(#private::OnInterrupt::Retry),
+        })
+    }
+
+    fn retry(&self) -> Option<TokenStream> {
+        let private = self.private();
+        let Retry {
+            attempts,
+            backoff,
+            max_backoff,
+        } = self.options.retry.as_ref()?;
+        let attempts = count(*attempts);
+        let pauses = [
+            ("backoff", backoff.map(duration)),
+            ("max_backoff", max_backoff.map(duration)),
+        ];
+        Some(chain(&quote!(#private::Retry::new(#attempts)), pauses))
+    }
+
+    fn dedupe(&self) -> Option<TokenStream> {
+        let private = self.private();
+        self.options.dedupe.map(|given| match given {
+            Dedupe::Arguments => quote!(#private::Dedupe::Arguments),
+        })
+    }
+
+    fn concurrency_key(&self) -> Option<TokenStream> {
+        let private = self.private();
+        let Resolved {
+            group,
+            arguments,
+            limit,
+        } = self.concurrency_key.as_ref()?;
+        let start = quote!(#private::ConcurrencyKey::new(#group, &[#(#arguments),*]));
+        Some(chain(&start, [("limit", limit.map(count))]))
     }
 
     fn names(&self) -> Option<TokenStream> {
@@ -300,7 +334,7 @@ impl Tool {
             status,
             cancel,
         } = &self.options.names;
-        chain(
+        chain_if_any(
             &quote!(#private::Names::new()),
             [
                 ("initiate", initiate.as_ref()),
@@ -318,7 +352,7 @@ impl Tool {
             idempotent,
             open_world,
         } = &self.options.annotations;
-        chain(
+        chain_if_any(
             &quote!(#private::Annotations::new()),
             [
                 ("read_only", read_only.as_ref()),
@@ -391,17 +425,35 @@ impl Tool {
     }
 }
 
-/// `start.name(value)…` for the values that there are, if there are any.
+fn duration(duration: std::time::Duration) -> TokenStream {
+    let seconds = Literal::u64_unsuffixed(duration.as_secs());
+    let nanos = Literal::u32_unsuffixed(duration.subsec_nanos());
+    quote!(::core::time::Duration::new(#seconds, #nanos))
+}
+
+fn count(count: u32) -> TokenStream {
+    Literal::u32_unsuffixed(count).to_token_stream()
+}
+
+/// `start.name(value)…` for the values that there are.
 fn chain<T: ToTokens>(
     start: &TokenStream,
     values: impl IntoIterator<Item = (&'static str, Option<T>)>,
+) -> TokenStream {
+    let calls = values.into_iter().filter_map(|(method, value)| {
+        let method = Ident::new(method, Span::call_site());
+        value.map(|value| quote!(.#method(#value)))
+    });
+    quote!(#start #(#calls)*)
+}
+
+/// The same, if there is a value at all.
+fn chain_if_any<T: ToTokens, const N: usize>(
+    start: &TokenStream,
+    values: [(&'static str, Option<T>); N],
 ) -> Option<TokenStream> {
-    let calls: TokenStream = values
-        .into_iter()
-        .filter_map(|(method, value)| {
-            let method = Ident::new(method, Span::call_site());
-            value.map(|value| quote!(.#method(#value)))
-        })
-        .collect();
-    (!calls.is_empty()).then(|| quote!(#start #calls))
+    values
+        .iter()
+        .any(|(_, value)| value.is_some())
+        .then(|| chain(start, values))
 }

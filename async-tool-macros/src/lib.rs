@@ -6,6 +6,7 @@
 //! and cannot fail. Mistakes go to one list, so that all of them are reported
 //! at once.
 
+mod concurrency_key;
 mod doc;
 mod errors;
 mod expand;
@@ -13,6 +14,7 @@ mod model;
 mod names;
 mod options;
 mod params;
+mod retry;
 mod serde_attrs;
 mod signature;
 mod values;

@@ -3,11 +3,12 @@
 use syn::ext::IdentExt;
 use syn::{Attribute, Ident, Path, Type, Visibility};
 
+use crate::concurrency_key::Resolved;
 use crate::doc;
 use crate::errors::Errors;
 use crate::names::{MAX_TOOL_NAME, check_name, type_name};
 use crate::options::{Annotations, Names, Options};
-use crate::params::Param;
+use crate::params::{Argument, Param};
 use crate::signature::Item;
 
 /// Everything that the expansion needs; nothing left to decide.
@@ -25,6 +26,7 @@ pub(crate) struct Tool {
     pub(crate) output: Type,
     pub(crate) name: String,
     pub(crate) description: String,
+    pub(crate) concurrency_key: Option<Resolved>,
     pub(crate) options: Options,
 }
 
@@ -69,6 +71,10 @@ impl Tool {
                 String::new()
             }
         };
+        let concurrency_key = options
+            .concurrency_key
+            .as_ref()
+            .map(|key| key.resolve(&name, &item.sig, arguments(&params), errors));
         let tool = Self {
             vis: item.vis.clone(),
             attrs: item
@@ -93,10 +99,22 @@ impl Tool {
             output,
             name,
             description,
+            concurrency_key,
             options,
         };
         (errors.count() == before).then_some(tool)
     }
+
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &Argument> {
+        arguments(&self.params)
+    }
+}
+
+fn arguments(params: &[Param]) -> impl Iterator<Item = &Argument> {
+    params.iter().filter_map(|param| match param {
+        Param::Owned(argument) => Some(argument),
+        Param::Borrowed(_) => None,
+    })
 }
 
 /// What is generated comes and goes with the function, may do what the

@@ -12,8 +12,10 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Ident, LitBool, LitStr, Meta, Path};
 
+use crate::concurrency_key::{self, ConcurrencyKey};
 use crate::errors::Errors;
 use crate::names::{MAX_FAMILY_NAME, MAX_TOOL_NAME, check_name};
+use crate::retry::{self, Retry};
 use crate::values;
 
 /// The options, read and checked one by one.
@@ -25,15 +27,32 @@ pub(crate) struct Options {
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_wait: Option<Duration>,
     pub(crate) retention: Option<Duration>,
-    pub(crate) concurrency: Option<usize>,
-    pub(crate) queue: Option<usize>,
+    pub(crate) concurrency: Option<u32>,
+    pub(crate) queue: Option<u32>,
     pub(crate) inline: Option<Duration>,
     pub(crate) cancel_grace: Option<Duration>,
+    pub(crate) on_interrupt: Option<OnInterrupt>,
+    pub(crate) retry: Option<Retry>,
+    pub(crate) dedupe: Option<Dedupe>,
+    pub(crate) concurrency_key: Option<ConcurrencyKey>,
     pub(crate) names: Names,
     pub(crate) annotations: Annotations,
     pub(crate) input: Option<Ident>,
     pub(crate) tool: Option<Ident>,
     pub(crate) krate: Option<Path>,
+}
+
+/// What becomes of a task whose worker is gone.
+#[derive(Clone, Copy)]
+pub(crate) enum OnInterrupt {
+    Fail,
+    Retry,
+}
+
+/// Which calls share a task.
+#[derive(Clone, Copy)]
+pub(crate) enum Dedupe {
+    Arguments,
 }
 
 /// `names(...)`: the family's names that are not derived from the tool's.
@@ -67,6 +86,10 @@ struct Given {
     queue: Option<Meta>,
     inline: Option<Meta>,
     cancel_grace: Option<Meta>,
+    on_interrupt: Option<Meta>,
+    retry: Option<Meta>,
+    dedupe: Option<Meta>,
+    concurrency_key: Option<Meta>,
     names: Option<Meta>,
     annotations: Option<Meta>,
     input: Option<Meta>,
@@ -82,10 +105,6 @@ struct Given {
 #[derive(Default, FromMeta)]
 struct Announced {
     fleet_concurrency: Option<Meta>,
-    concurrency_key: Option<Meta>,
-    on_interrupt: Option<Meta>,
-    retry: Option<Meta>,
-    dedupe: Option<Meta>,
     circuit: Option<Meta>,
     interactive: Option<Meta>,
     surface: Option<Meta>,
@@ -117,7 +136,7 @@ pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Options>
 ///
 /// Each is read by itself first: darling gives nothing where one is unknown,
 /// and the values of the others are worth checking all the same.
-fn read<T: FromMeta>(tokens: TokenStream, errors: &mut Errors) -> Option<T> {
+pub(crate) fn read<T: FromMeta>(tokens: TokenStream, errors: &mut Errors) -> Option<T> {
     let mut items = errors.take(NestedMeta::parse_meta_list(tokens))?;
     items.retain(|item| {
         if let NestedMeta::Lit(literal) = item {
@@ -164,28 +183,30 @@ impl Given {
             }),
             title: string(self.title, errors),
             description: string(self.description, errors),
-            timeout: positive(self.timeout, errors),
-            max_wait: positive(self.max_wait, errors),
-            retention: positive(self.retention, errors),
-            concurrency: self.concurrency.and_then(|meta| {
-                let (count, literal) = errors.take(values::count(&meta))?;
-                if count == 0 {
-                    errors.push(
-                        literal,
-                        "`concurrency` must be at least 1: with 0 no task would ever run",
-                    );
-                }
-                Some(count)
-            }),
+            timeout: positive_or_none(self.timeout, errors),
+            max_wait: positive_or_none(self.max_wait, errors),
+            retention: positive_or_none(self.retention, errors),
+            concurrency: at_least_one(self.concurrency, errors),
             queue: self
                 .queue
                 .and_then(|meta| errors.take(values::count(&meta)))
                 .map(|(count, _)| count),
-            inline: positive(self.inline, errors),
+            inline: positive_or_none(self.inline, errors),
             cancel_grace: self
                 .cancel_grace
                 .and_then(|meta| errors.take(values::duration(&meta)))
                 .map(|(duration, _)| duration),
+            on_interrupt: self.on_interrupt.and_then(|meta| {
+                let choices = [("fail", OnInterrupt::Fail), ("retry", OnInterrupt::Retry)];
+                errors.take(values::choice(&meta, &choices))
+            }),
+            retry: self.retry.and_then(|meta| retry::parse(&meta, errors)),
+            dedupe: self.dedupe.and_then(|meta| {
+                errors.take(values::choice(&meta, &[("arguments", Dedupe::Arguments)]))
+            }),
+            concurrency_key: self
+                .concurrency_key
+                .and_then(|meta| concurrency_key::parse(&meta, errors)),
             names: self
                 .names
                 .and_then(|meta| errors.take(values::list(&meta, "initiate = \"start_build\"")))
@@ -213,10 +234,6 @@ impl Announced {
     fn refuse(self, errors: &mut Errors) {
         let given = [
             self.fleet_concurrency,
-            self.concurrency_key,
-            self.on_interrupt,
-            self.retry,
-            self.dedupe,
             self.circuit,
             self.interactive,
             self.surface,
@@ -262,15 +279,39 @@ fn string(meta: Option<Meta>, errors: &mut Errors) -> Option<LitStr> {
     errors.take(values::string(&meta?))
 }
 
-fn positive(meta: Option<Meta>, errors: &mut Errors) -> Option<Duration> {
+fn positive_or_none(meta: Option<Meta>, errors: &mut Errors) -> Option<Duration> {
+    positive(meta, "have none", errors).map(|(duration, _)| duration)
+}
+
+/// A duration that is not zero; `default` says what one gets without it.
+pub(crate) fn positive(
+    meta: Option<Meta>,
+    default: &str,
+    errors: &mut Errors,
+) -> Option<(Duration, LitStr)> {
     let meta = meta?;
     let (duration, literal) = errors.take(values::duration(&meta))?;
     if duration.is_zero() {
         let name = meta.path().to_token_stream();
         errors.push(
             literal,
-            format_args!("`{name}` must be longer than zero; leave the option out to have none"),
+            format_args!("`{name}` must be longer than zero; leave the option out to {default}"),
+        );
+        return None;
+    }
+    Some((duration, literal))
+}
+
+/// How many tasks may run.
+pub(crate) fn at_least_one(meta: Option<Meta>, errors: &mut Errors) -> Option<u32> {
+    let meta = meta?;
+    let (count, literal) = errors.take(values::count(&meta))?;
+    if count == 0 {
+        let name = meta.path().to_token_stream();
+        errors.push(
+            literal,
+            format_args!("`{name}` must be at least 1: with 0 no task would ever run"),
         );
     }
-    Some(duration)
+    Some(count)
 }

@@ -286,13 +286,21 @@ fn check_names(params: &[Param], errors: &mut Errors) {
 }
 
 impl Argument {
+    /// The name by which serde reads and writes the argument.
+    pub(crate) fn json_name(&self) -> String {
+        self.own_name().0
+    }
+
     /// Every name that serde accepts for the argument, and where it is written.
     fn json_names(&self) -> impl Iterator<Item = (String, Span)> + '_ {
-        let own = match &self.serde.rename {
+        let aliases = self.serde.aliases.iter();
+        std::iter::once(self.own_name()).chain(aliases.map(|alias| (alias.value(), alias.span())))
+    }
+
+    fn own_name(&self) -> (String, Span) {
+        match &self.serde.rename {
             Some(rename) => (rename.value(), rename.span()),
             None => (self.ident.unraw().to_string(), self.ident.span()),
-        };
-        let aliases = self.serde.aliases.iter();
-        std::iter::once(own).chain(aliases.map(|alias| (alias.value(), alias.span())))
+        }
     }
 }

@@ -109,6 +109,10 @@ fn every_option() {
             queue = 0,
             inline = "1500ms",
             cancel_grace = "0s",
+            on_interrupt = "retry",
+            retry(attempts = 5, backoff = "500ms", max_backoff = "2m"),
+            dedupe = "arguments",
+            concurrency_key(group = "target", args(host, project), limit = 2),
             names(initiate = "start_build", status = "check_build", cancel = "stop_build"),
             annotations(read_only = false, destructive, idempotent, open_world = true),
             input = Request,
@@ -116,9 +120,24 @@ fn every_option() {
             crate = ::renamed,
         },
         quote! {
-            async fn build(project: PathBuf) {}
+            async fn build(project: PathBuf, #[serde(rename = "machine")] host: Host) {}
         },
         expect_file!["../tests/expand/every_option.rs"],
+    );
+}
+
+#[test]
+fn what_options_leave_out() {
+    check(
+        quote! {
+            on_interrupt = "fail",
+            retry(attempts = 2),
+            concurrency_key(args(r#type, by)),
+        },
+        quote! {
+            async fn build(r#type: Kind, #[serde(default)] by: Person) {}
+        },
+        expect_file!["../tests/expand/what_options_leave_out.rs"],
     );
 }
 

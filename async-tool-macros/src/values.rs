@@ -8,8 +8,9 @@ use quote::ToTokens;
 use syn::{Error, Expr, Ident, Lit, LitBool, LitInt, LitStr, Meta, Path, PathArguments, Result};
 
 /// Longest time that an option accepts: a hundred years. Beyond it, adding to
-/// a date could overflow.
-const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+/// a date could overflow. A year is what `humantime` takes for one, 365.25 days,
+/// so that `"100y"` is within it.
+const MAX_DURATION: Duration = Duration::from_secs(100 * 31_557_600);
 
 /// `name = "text"`.
 pub(crate) fn string(meta: &Meta) -> Result<LitStr> {
@@ -40,15 +41,34 @@ pub(crate) fn duration(meta: &Meta) -> Result<(Duration, LitStr)> {
 }
 
 /// `name = 4`.
-pub(crate) fn count(meta: &Meta) -> Result<(usize, LitInt)> {
+pub(crate) fn count(meta: &Meta) -> Result<(u32, LitInt)> {
     match literal(meta) {
-        // Read as `u32`, so that what compiles does not depend on the machine.
+        // Not `usize`, so that what compiles does not depend on the machine.
         Some(Lit::Int(number)) => number
             .base10_parse::<u32>()
-            .map(|count| (count as usize, number.clone()))
+            .map(|count| (count, number.clone()))
             .map_err(|_| expected(meta, "a count", "4")),
         _ => Err(expected(meta, "a count", "4")),
     }
+}
+
+/// `name = "one of these"`.
+pub(crate) fn choice<T: Copy>(meta: &Meta, choices: &[(&str, T)]) -> Result<T> {
+    let chosen = match literal(meta) {
+        Some(Lit::Str(text)) => {
+            let text = text.value();
+            choices.iter().find(|(name, _)| *name == text)
+        }
+        _ => None,
+    };
+    chosen.map(|(_, value)| *value).ok_or_else(|| {
+        let quoted: Vec<_> = choices
+            .iter()
+            .map(|(name, _)| format!("\"{name}\""))
+            .collect();
+        let example = quoted.last().map_or("", String::as_str);
+        expected(meta, &quoted.join(" or "), example)
+    })
 }
 
 /// `name` or `name = true`.
@@ -155,5 +175,19 @@ fn path(meta: &Meta) -> Option<&Path> {
     match value(meta)? {
         Expr::Path(path) if path.qself.is_none() => Some(&path.path),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hundred_years_are_the_longest_time() {
+        let years = |text: &str| duration(&syn::parse_quote!(timeout = #text)).map(|found| found.0);
+        assert_eq!(years("100y").ok(), Some(MAX_DURATION));
+        assert_eq!(years("100years").ok(), Some(MAX_DURATION));
+        assert!(years("100y 1s").is_err());
+        assert!(years("101y").is_err());
     }
 }

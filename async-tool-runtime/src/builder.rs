@@ -9,9 +9,9 @@ use serde_json::Value;
 use crate::catalog::{Catalog, Entry};
 use crate::engine::{Clock, Config, Engine};
 use crate::registry::Registry;
-use crate::schema::Checker;
+use crate::schema::{Checker, wide_integers};
 use crate::server::{
-    AsyncTools, Families, PrincipalRule, RESERVED, Request, ServerIdentity, ToolServer,
+    AsyncTools, Families, PrincipalRule, RESERVED, Request, ServerIdentity, TaskList, ToolServer,
 };
 use crate::state::StateMap;
 use crate::store::{MemoryStore, OpenStore};
@@ -183,6 +183,14 @@ impl AsyncToolsBuilder {
         self
     }
 
+    /// Says that all requests are made by one user, as on stdio: then the
+    /// tool `task_list` is published without principals, and tools may have the
+    /// option `dedupe`.
+    pub fn single_user(mut self) -> Self {
+        self.config.single_user = true;
+        self
+    }
+
     /// Sets the name and version that the server tells its clients; those of
     /// this crate unless said otherwise.
     pub fn server_info(mut self, name: impl Into<String>, version: impl Into<String>) -> Self {
@@ -226,9 +234,10 @@ impl AsyncToolsBuilder {
                 "`.state(...)` was given two values of type `{name}`; wrap one in a type of its own"
             )
         }));
-        if self.config.lease < Duration::from_secs(1) {
-            problems
-                .push("a lease of less than a second cannot be kept; raise `.lease(...)`".into());
+        if self.config.lease < SHORTEST_LEASE {
+            problems.push(format!(
+                "a lease of less than {SHORTEST_LEASE:?} cannot be kept; raise `.lease(...)`"
+            ));
         }
 
         let mut catalog = Catalog::default();
@@ -244,13 +253,29 @@ impl AsyncToolsBuilder {
                 Err(found) => problems.extend(found),
             }
         }
+        if self.principal.find.is_none() && !self.config.single_user {
+            problems.extend(
+                catalog
+                    .iter()
+                    .filter(|entry| entry.descriptor.dedupe.is_some())
+                    .map(|entry| {
+                        format!(
+                            "the tool `{}` has `dedupe`, but whose calls are equal? \
+                         Say how to find the caller with `.principal(...)`, or that there is one \
+                         with `.single_user()`",
+                            entry.name
+                        )
+                    }),
+            );
+        }
         problems.extend(missing.iter().map(|(tool, name)| {
             format!(
                 "the tool `{tool}` borrows `&{name}`, which nobody provided; \
                  add `.state(value)` with a value of that type"
             )
         }));
-        let families = match Families::of(&catalog, &self.config) {
+        let list = TaskList::of(&catalog, &self.principal, self.config.single_user);
+        let families = match Families::of(&catalog, &self.config, list) {
             Ok(families) => families,
             Err(found) => {
                 problems.extend(found);
@@ -283,6 +308,9 @@ impl AsyncToolsBuilder {
         Ok(AsyncTools::new(server, self.identity))
     }
 }
+
+/// Below this, a moment without a processor costs the lease.
+const SHORTEST_LEASE: Duration = Duration::from_millis(100);
 
 const NO_TOOLS: &str = "there are no tools. Is there a function with `#[async_tool]` in the \
     program? A dependency crate that is never named is not linked, and its tools are not found: \
@@ -329,6 +357,15 @@ fn entry(tool: &SharedTool) -> Result<Entry, Vec<String>> {
     if descriptor.concurrency == Some(0) {
         problems.push(format!("the tool `{name}` has a `concurrency` of zero"));
     }
+    if descriptor
+        .retry
+        .as_ref()
+        .is_some_and(|retry| retry.attempts == 0)
+    {
+        problems.push(format!(
+            "the tool `{name}` has a `retry` with zero attempts"
+        ));
+    }
 
     let schemas = tool.schemas();
     if schemas.input.get("type").and_then(Value::as_str) != Some("object") {
@@ -354,9 +391,41 @@ fn entry(tool: &SharedTool) -> Result<Entry, Vec<String>> {
             ));
         }
     }
+    if let Some(key) = &descriptor.concurrency_key {
+        for argument in key.arguments {
+            if !properties.is_some_and(|properties| properties.contains_key(*argument)) {
+                problems.push(format!(
+                    "the tool `{name}` has a `concurrency_key` over the argument `{argument}`, \
+                     which it does not have"
+                ));
+            }
+        }
+        if key.limit == 0 {
+            problems.push(format!(
+                "the tool `{name}` has a `concurrency_key` with a limit of zero"
+            ));
+        }
+    }
     let mut output_schema = schemas.output.clone();
     if let (Value::Object(schema), false) = (&mut output_schema, schemas.output_defs.is_empty()) {
         schema.insert("$defs".into(), Value::Object(schemas.output_defs.clone()));
+    }
+    let input_schema = Value::Object(schemas.input.clone());
+    for (schema, part, of_whole, whole) in [
+        (&input_schema, "argument", "", "arguments are"),
+        (&output_schema, "property", " of its result", "result is"),
+    ] {
+        for wide in wide_integers(schema) {
+            let what = match wide.property.as_str() {
+                "" => format!("its {whole}"),
+                property => format!("the {part} `{property}`{of_whole} is"),
+            };
+            problems.push(format!(
+                "the tool `{name}`: {what} an integer of 128 bits (`{}`), and JSON turns such a \
+                 number into a floating-point one without a word; use a string",
+                wide.format
+            ));
+        }
     }
     let output = match Checker::new(output_schema) {
         Ok(output) => output,

@@ -4,11 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::error::Cancelled;
+use crate::engine::Clock;
+use crate::error::{BoxError, Cancelled};
+use crate::log::TaskLog;
 use crate::progress::Progress;
-use crate::task::{Principal, TaskId};
+use crate::steps::{self, NoJournal, StepBook, StepError};
+use crate::task::{Epoch, Principal, TaskId};
 
 /// The task that is being executed; borrow it as a parameter of the function.
 /// Cloning gives another handle to the same task.
@@ -17,6 +22,8 @@ pub struct TaskContext {
     facts: Arc<Facts>,
     progress: Progress,
     cancellation: CancellationToken,
+    steps: Arc<StepBook>,
+    log: Arc<TaskLog>,
 }
 
 /// What does not change during an attempt.
@@ -25,6 +32,7 @@ pub(crate) struct Facts {
     pub(crate) id: TaskId,
     pub(crate) tool: String,
     pub(crate) attempt: u32,
+    pub(crate) epoch: Epoch,
     pub(crate) principal: Option<Principal>,
     pub(crate) deadline: SystemTime,
     /// When this attempt must have ended, on tokio's clock.
@@ -32,11 +40,19 @@ pub(crate) struct Facts {
 }
 
 impl TaskContext {
-    pub(crate) fn new(facts: Facts, progress: Progress, cancellation: CancellationToken) -> Self {
+    pub(crate) fn new(
+        facts: Facts,
+        progress: Progress,
+        cancellation: CancellationToken,
+        steps: StepBook,
+        log: Arc<TaskLog>,
+    ) -> Self {
         Self {
             facts: Arc::new(facts),
             progress,
             cancellation,
+            steps: Arc::new(steps),
+            log,
         }
     }
 
@@ -49,12 +65,15 @@ impl TaskContext {
                 id: TaskId::random(),
                 tool: tool.to_owned(),
                 attempt: 1,
+                epoch: Epoch(1),
                 principal: None,
                 deadline: SystemTime::now() + FAR,
                 ends_by: tokio::time::Instant::now() + FAR,
             },
             Progress::new(|| {}),
             CancellationToken::new(),
+            StepBook::new(1, NoJournal),
+            Arc::new(TaskLog::new(1, Clock::system())),
         )
     }
 
@@ -71,6 +90,15 @@ impl TaskContext {
     /// Which execution of the task this is; 1 is the first.
     pub fn attempt(&self) -> u32 {
         self.facts.attempt
+    }
+
+    /// A number that grows with every start of the task, whoever starts it.
+    ///
+    /// Systems outside can use it as a fencing token: what has seen a higher one
+    /// refuses a lower one, which comes from a worker that was taken for dead
+    /// and was not.
+    pub fn epoch(&self) -> u64 {
+        self.facts.epoch.0
     }
 
     /// On whose behalf the task runs, where the server establishes that.
@@ -94,6 +122,67 @@ impl TaskContext {
     /// Reports how far the task is.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// Appends a line to the task's log, which callers read with `log_lines` of
+    /// the status tool. The last 50 lines are kept, and 500 characters of each;
+    /// line breaks become spaces.
+    pub fn log(&self, line: impl Into<String>) {
+        self.log.append(line.into());
+        self.progress.set_dirty();
+    }
+
+    /// Runs a step of the task, and records its result durably; when the task
+    /// is started again, after its worker died or an error that is worth a
+    /// retry, the recorded result is returned instead of running the step
+    /// again.
+    ///
+    /// ```
+    /// # use async_tool_runtime::{BoxError, StepError, TaskContext};
+    /// # async fn unpack(_: &str) -> Result<u64, BoxError> { Ok(3) }
+    /// # async fn deploy(task: &TaskContext) -> Result<(), StepError> {
+    /// let files = task.step("unpack", || unpack("app.tar.gz")).await?;
+    /// task.step("switch", || async {
+    ///     std::fs::write("current", files.to_string())?;
+    ///     Ok(())
+    /// })
+    /// .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A record is written once. The body runs *at least* once, for the
+    /// process may die between its effect and its record: write it so that
+    /// doing it again does no harm. [`epoch`](Self::epoch) is a fencing token for
+    /// systems outside.
+    ///
+    /// Names are unique within a task, at most 100 bytes; there are at most 200
+    /// of them, and a result has at most 256 KiB of JSON. Each step becomes a
+    /// step of the task's [progress](Self::progress) by itself: declare them
+    /// with [`Progress::steps`](crate::Progress::steps) to let callers see how
+    /// many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`StepError`]: the body's own error; or the task was asked to stop before
+    /// the step began; or the recorded result does not fit this version of the
+    /// tool; or name, number or size of a result are not as above.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the step has been recorded or will be run
+    /// again.
+    pub async fn step<T, F, Fut>(&self, name: &str, body: F) -> Result<T, StepError>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<T, BoxError>>,
+    {
+        steps::run(self, name, body).await
+    }
+
+    pub(crate) fn steps(&self) -> &StepBook {
+        &self.steps
     }
 
     /// Fires when the task is asked to stop, for whatever reason: cancelled,

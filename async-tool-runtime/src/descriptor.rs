@@ -251,8 +251,9 @@ pub enum Dedupe {
 #[non_exhaustive]
 pub struct ConcurrencyKey {
     /// What the tools have in common that share the limit; `#[async_tool]`
-    /// gives the tool's own name, unless said otherwise. Tools of one group
-    /// should name the same arguments and the same limit.
+    /// gives the tool's own name, unless said otherwise. 1 to 100 characters of
+    /// `A-Z a-z 0-9 _ . -`, as in such a name. Tools of one group should name
+    /// the same arguments and the same limit.
     pub group: &'static str,
     /// Names of the arguments whose values are compared, as clients see them.
     pub arguments: &'static [&'static str],

@@ -50,14 +50,11 @@ pub(crate) const DEFAULT_CODE: &str = "tool_error";
 impl ToolError {
     /// An error with this message, the code `tool_error`, not retryable.
     pub fn new(message: impl Into<String>) -> Self {
-        Self {
-            facts: Facts {
-                code: Cow::Borrowed(DEFAULT_CODE),
-                message: message.into(),
-                retryable: false,
-                details: None,
-            },
-        }
+        Self::from_facts(Facts::new(DEFAULT_CODE, message.into()))
+    }
+
+    pub(crate) fn from_facts(facts: Facts) -> Self {
+        Self { facts }
     }
 
     /// Sets the code that clients can rely on, such as `quota_exceeded`; at most
@@ -68,7 +65,8 @@ impl ToolError {
         self
     }
 
-    /// Says whether the same call may succeed later.
+    /// Says whether the same call may succeed later. A tool with the option
+    /// `retry(...)` is then started again by itself.
     #[must_use]
     pub fn with_retryable(mut self, retryable: bool) -> Self {
         self.facts.retryable = retryable;
@@ -125,6 +123,15 @@ impl fmt::Display for Facts {
 }
 
 impl Facts {
+    pub(crate) fn new(code: &'static str, message: String) -> Self {
+        Self {
+            code: Cow::Borrowed(code),
+            message,
+            retryable: false,
+            details: None,
+        }
+    }
+
     fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("code", &self.code)
@@ -162,12 +169,7 @@ pub(crate) fn facts_of(error: &(dyn Error + 'static)) -> Facts {
         }
         link = current.source();
     }
-    Facts {
-        code: Cow::Borrowed(DEFAULT_CODE),
-        message,
-        retryable: false,
-        details: None,
-    }
+    Facts::new(DEFAULT_CODE, message)
 }
 
 /// The task was asked to stop; what

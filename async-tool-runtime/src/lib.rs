@@ -10,12 +10,14 @@ mod context;
 mod descriptor;
 mod engine;
 mod error;
+mod log;
 mod progress;
 mod refusal;
 mod registry;
 mod schema;
 mod server;
 mod state;
+mod steps;
 pub mod store;
 mod task;
 #[cfg(test)]
@@ -37,6 +39,9 @@ pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;
 pub use server::{AsyncTools, Composed, NameClash, Request, ServeError};
 pub use state::Borrow;
+pub use steps::StepError;
 pub use store::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use store::SqliteStore;
 pub use task::{InvalidTaskId, Principal, TaskId};
 pub use tool::{AsyncTool, Call};

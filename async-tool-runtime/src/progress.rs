@@ -65,6 +65,16 @@ struct Text {
     step_changes: u64,
 }
 
+impl Text {
+    /// The steps that have passed, and the present one. The heartbeat and
+    /// every status call come through here, where a panic would cost more
+    /// than the number that is missing: an index that fits no step is none.
+    fn present(&self) -> Option<(&[Step], &Step)> {
+        let index = self.step?;
+        Some((self.steps.get(..index)?, self.steps.get(index)?))
+    }
+}
+
 struct Step {
     name: String,
     weight: f64,
@@ -157,12 +167,14 @@ impl Progress {
         I: IntoIterator<Item = (N, f64)>,
         N: Into<String>,
     {
-        let mut text = self.text();
-        text.steps = steps
+        // The author's iterator may call back, so it is read before the lock.
+        let steps = steps
             .into_iter()
             .take(MAX_STEPS)
             .map(|(name, weight)| Step::new(name.into(), weight))
             .collect();
+        let mut text = self.text();
+        text.steps = steps;
         text.step = None;
         drop(text);
         self.touch();
@@ -233,15 +245,20 @@ impl Progress {
             fraction: self.overall(&text, current, total),
             current: counted.then_some(current),
             total,
-            step: text
-                .step
-                .and_then(|step| text.steps.get(step))
-                .map(|step| step.name.clone()),
-            step_number: text.step.map(|step| step + 1),
+            step: text.present().map(|(_, step)| step.name.clone()),
+            step_number: text.present().map(|(passed, _)| passed.len() + 1),
             step_count: (!text.steps.is_empty()).then_some(text.steps.len()),
             message: text.message.clone(),
             step_changes: text.step_changes,
         }
+    }
+
+    /// Enters the step of this name, which may not have been declared.
+    pub(crate) fn begin_step(&self, name: &str) {
+        let steps = Steps {
+            progress: self.clone(),
+        };
+        steps.start(name);
     }
 
     /// Whether something changed since this was last asked.
@@ -262,11 +279,10 @@ impl Progress {
             Some(total) => Some((current as f64 / total as f64).min(1.0)),
             None => None,
         });
-        let now = match text.step {
-            Some(step) => {
+        let now = match text.present() {
+            Some((passed, step)) => {
                 let weight = |steps: &[Step]| steps.iter().map(|step| step.weight).sum::<f64>();
-                let done =
-                    weight(&text.steps[..step]) + text.steps[step].weight * within.unwrap_or(0.0);
+                let done = weight(passed) + step.weight * within.unwrap_or(0.0);
                 Some(done / weight(&text.steps))
             }
             None => within,
@@ -414,6 +430,87 @@ mod tests {
         progress.total(0);
         progress.total(u64::MAX);
         assert_eq!(progress.state().fraction, Some(1.0));
+    }
+
+    #[test]
+    fn a_count_stops_at_the_highest_number() {
+        let progress = Progress::new(|| {});
+        progress.total(10);
+        progress.set(u64::MAX);
+        progress.inc(u64::MAX);
+        progress.inc(2);
+        let state = progress.state();
+        assert_eq!(state.current, Some(u64::MAX));
+        assert_eq!(state.fraction, Some(1.0));
+    }
+
+    #[test]
+    fn the_names_of_steps_may_be_made_while_reporting() {
+        let progress = Progress::new(|| {});
+        progress.steps(
+            ["a", "b"]
+                .into_iter()
+                .inspect(|name| progress.message(*name)),
+        );
+        let state = progress.state();
+        assert_eq!(
+            (state.step_count, state.message),
+            (Some(2), Some("b".into()))
+        );
+    }
+
+    #[test]
+    fn an_index_that_fits_no_step_is_none() {
+        let progress = Progress::new(|| {});
+        progress.steps(["only"]);
+        progress.fraction(0.5);
+        progress.text().step = Some(7);
+        let state = progress.state();
+        assert_eq!((state.step, state.step_number), (None, None));
+        assert_eq!(state.fraction, Some(0.5));
+    }
+
+    #[test]
+    fn a_step_is_found_and_entered_under_one_lock() {
+        use std::sync::atomic::AtomicUsize;
+
+        const ROUNDS: usize = 10_000;
+        let progress = Progress::new(|| {});
+        // Many, so that looking for the last one takes a while.
+        let names: Vec<String> = (0..MAX_STEPS).map(|step| format!("step {step}")).collect();
+        let steps = progress.steps(&names);
+        let (begun, replaced) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let until = |counter: &AtomicUsize, round| {
+            while counter.load(Ordering::Acquire) < round {
+                std::thread::yield_now();
+            }
+        };
+        // A list replaced between finding and entering would leave the number
+        // of a step that is not in it.
+        let misfits = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 1..=ROUNDS {
+                    until(&begun, round);
+                    // Meets the other thread in each of its instructions.
+                    for _ in 0..round % 500 {
+                        std::hint::spin_loop();
+                    }
+                    progress.steps(["first"]);
+                    replaced.store(round, Ordering::Release);
+                }
+            });
+            let mut misfits = 0;
+            for round in 1..=ROUNDS {
+                progress.steps(&names);
+                begun.store(round, Ordering::Release);
+                steps.start(&names[MAX_STEPS - 1]);
+                until(&replaced, round);
+                let text = progress.text();
+                misfits += usize::from(text.step.is_some_and(|step| step >= text.steps.len()));
+            }
+            misfits
+        });
+        assert_eq!(misfits, 0);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::progress::shortened;
 use crate::store::{Limit, StoreError};
 use crate::task::TaskId;
 
@@ -35,6 +36,17 @@ pub(crate) struct Problem {
     /// JSON pointer to the offending value; empty for the whole.
     pub(crate) path: String,
     pub(crate) message: String,
+}
+
+impl Problem {
+    /// A problem; what is too long of a path or message is cut, since either
+    /// may quote what the caller sent.
+    pub(crate) fn new(path: String, message: String) -> Self {
+        Self {
+            path: shortened(path, 200),
+            message: shortened(message, 1000),
+        }
+    }
 }
 
 impl Refusal {

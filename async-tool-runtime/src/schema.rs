@@ -10,6 +10,11 @@ use serde_json::{Map, Value};
 use crate::progress::shortened;
 use crate::refusal::Problem;
 
+mod alternatives;
+mod wide;
+
+pub(crate) use wide::wide_integers;
+
 /// The schemas that a tool's types generate.
 #[derive(Debug, Clone)]
 pub(crate) struct ToolSchemas {
@@ -67,18 +72,26 @@ fn inline(schema: &mut Value, defs: &mut Map<String, Value>) {
 }
 
 /// Takes out `"format": "uint64"` and its like: they are no formats of JSON
-/// Schema, the range says the same, and every byte is read by a model.
+/// Schema, the range says the same, and every byte is read by a model. Those
+/// that no server publishes stay, to be found.
 fn without_number_format(schema: &mut Schema) {
+    let is_wide = schema
+        .get("format")
+        .and_then(Value::as_str)
+        .is_some_and(|format| wide::FORMATS.contains(&format));
+    if !is_wide && schema.as_object().is_some_and(is_number) {
+        schema.remove("format");
+    }
+}
+
+fn is_number(schema: &Map<String, Value>) -> bool {
     let of_numbers = ["integer", "number"];
-    let is_number = match schema.get("type") {
+    match schema.get("type") {
         Some(Value::String(name)) => of_numbers.contains(&name.as_str()),
         Some(Value::Array(names)) => names
             .iter()
             .any(|name| name.as_str().is_some_and(|name| of_numbers.contains(&name))),
         _ => false,
-    };
-    if is_number {
-        schema.remove("format");
     }
 }
 
@@ -117,14 +130,17 @@ impl Checker {
         Err(self
             .validator
             .iter_errors(value)
+            .flat_map(|error| self.problems(&error))
             .take(MAX_PROBLEMS)
-            .map(|error| self.problem(&error))
             .collect())
     }
 
-    fn problem(&self, error: &ValidationError<'_>) -> Problem {
-        let path = error.instance_path().as_str().to_owned();
-        let (path, message) = match error.kind() {
+    fn problems(&self, error: &ValidationError<'_>) -> Vec<Problem> {
+        let message = match error.kind() {
+            ValidationErrorKind::AnyOf { context }
+            | ValidationErrorKind::OneOfNotValid { context } => {
+                return self.alternatives(error, context);
+            }
             ValidationErrorKind::AdditionalProperties { unexpected }
             | ValidationErrorKind::UnevaluatedProperties { unexpected } => {
                 let known = self.known_properties(error.schema_path().as_str());
@@ -133,30 +149,31 @@ impl Checker {
                     .take(MAX_PROBLEMS)
                     .map(|name| unknown_property(name, &known))
                     .collect();
-                (path, texts.join("; "))
+                texts.join("; ")
             }
             ValidationErrorKind::Required { property } => {
                 let name = property.as_str().unwrap_or_default();
-                (path, format!("the property `{name}` is required"))
+                format!("the property `{name}` is required")
             }
-            ValidationErrorKind::Enum { options } => (path, format!("must be one of {options}")),
-            ValidationErrorKind::Minimum { limit } => (path, format!("must be at least {limit}")),
-            ValidationErrorKind::Maximum { limit } => (path, format!("must be at most {limit}")),
+            ValidationErrorKind::Enum { options } => {
+                let options: Vec<&Value> = options.as_array().into_iter().flatten().collect();
+                one_of(&options, error.instance())
+            }
+            ValidationErrorKind::Constant { expected_value } => format!("must be {expected_value}"),
+            ValidationErrorKind::Minimum { limit } => format!("must be at least {limit}"),
+            ValidationErrorKind::Maximum { limit } => format!("must be at most {limit}"),
             ValidationErrorKind::ExclusiveMinimum { limit } => {
-                (path, format!("must be more than {limit}"))
+                format!("must be more than {limit}")
             }
             ValidationErrorKind::ExclusiveMaximum { limit } => {
-                (path, format!("must be less than {limit}"))
+                format!("must be less than {limit}")
             }
             ValidationErrorKind::Pattern { pattern } => {
-                (path, format!("must match the pattern {pattern}"))
+                format!("must match the pattern {pattern}")
             }
-            _ => (path, error.masked_with("the value").to_string()),
+            _ => error.masked_with("the value").to_string(),
         };
-        Problem {
-            path: shortened(path, 200),
-            message: shortened(message, 1000),
-        }
+        vec![Problem::new(error.instance_path().to_string(), message)]
     }
 
     /// The properties beside the `additionalProperties` at this place of the
@@ -172,16 +189,36 @@ impl Checker {
     }
 }
 
-fn unknown_property(name: &str, known: &[&str]) -> String {
+/// The one of some names that a wrong one was probably meant to be.
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const SIMILAR: f64 = 0.7;
-    let shown = shortened(name.to_owned(), 60);
-    let nearest = known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(name, known), *known))
+    /// Comparing costs time, and what a caller sends may be long.
+    const LONGEST: usize = 200;
+    if name.len() > LONGEST {
+        return None;
+    }
+    known
+        .into_iter()
+        .map(|known| (strsim::jaro_winkler(name, known), known))
         .filter(|(similarity, _)| *similarity >= SIMILAR)
-        .max_by(|left, right| left.0.total_cmp(&right.0));
-    match nearest {
-        Some((_, nearest)) => format!("unknown property `{shown}`; did you mean `{nearest}`?"),
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, nearest)| nearest)
+}
+
+fn one_of(allowed: &[&Value], value: &Value) -> String {
+    let texts: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+    let mut message = format!("must be one of [{}]", texts.join(","));
+    let names = allowed.iter().filter_map(|value| value.as_str());
+    if let Some(nearest) = value.as_str().and_then(|value| nearest(value, names)) {
+        message.push_str(&format!("; did you mean {nearest:?}?"));
+    }
+    message
+}
+
+fn unknown_property(name: &str, known: &[&str]) -> String {
+    let shown = shortened(name.to_owned(), 60);
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("unknown property `{shown}`; did you mean `{nearest}`?"),
         None if known.is_empty() => format!("unknown property `{shown}`; none is allowed here"),
         None => format!(
             "unknown property `{shown}`; known are {}",

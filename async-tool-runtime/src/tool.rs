@@ -130,6 +130,8 @@ pub(crate) trait ErasedTool: Send + Sync {
     fn tool_type(&self) -> TypeId;
     /// Whether these arguments decode, without running anything.
     fn check(&self, arguments: Value) -> Result<(), DecodeError>;
+    /// The arguments as the input type writes them: with defaults filled in.
+    fn filled_in(&self, arguments: Value) -> Result<Value, DecodeError>;
     /// Decodes, runs, encodes. `result_limit` is in bytes of JSON.
     fn run<'a>(
         &'a self,
@@ -187,6 +189,14 @@ impl<T: AsyncTool> ErasedTool for T {
 
     fn check(&self, arguments: Value) -> Result<(), DecodeError> {
         decode::<T::Input>(arguments).map(drop)
+    }
+
+    fn filled_in(&self, arguments: Value) -> Result<Value, DecodeError> {
+        let input = decode::<T::Input>(arguments)?;
+        serde_json::to_value(input).map_err(|error| DecodeError {
+            path: String::new(),
+            message: format!("the arguments cannot be written as JSON: {error}"),
+        })
     }
 
     fn run<'a>(

@@ -19,6 +19,8 @@ mod build_tools;
 mod client;
 mod display;
 mod report;
+#[path = "../shared/store.rs"]
+mod store;
 
 #[cfg(test)]
 mod tests;
@@ -77,7 +79,9 @@ async fn main() -> ExitCode {
 async fn serve(root: &Path) -> Result<ExitCode, BoxError> {
     let builder = AsyncTools::builder()
         .tool(build_tools::BuildTool)
-        .state(Workspace::open(root)?);
+        .state(Workspace::open(root)?)
+        .single_user();
+    let builder = store::attach(builder, None, root).await?;
     builder.build().await?.serve_stdio().await?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,8 +9,11 @@
 mod cargo;
 mod compilation;
 mod package;
+#[path = "../shared/process.rs"]
 mod process;
 pub(crate) mod report;
+#[path = "../shared/root.rs"]
+mod root;
 mod status;
 mod test_run;
 pub(crate) mod workspace;
@@ -34,7 +37,14 @@ use workspace::Workspace;
 ///
 /// Fails with the code `compile_failed` and the compiler's errors in `details`
 /// when the project does not compile.
-#[async_tool(timeout = "30m", concurrency = 2, annotations(destructive = false))]
+#[async_tool(
+    timeout = "30m",
+    concurrency = 2,
+    // Cargo goes on where it was killed.
+    on_interrupt = "retry",
+    dedupe = "arguments",
+    annotations(destructive = false)
+)]
 pub(crate) async fn build(
     /// Directory that holds the project's Cargo.toml.
     project: PathBuf,
@@ -89,7 +99,7 @@ pub(crate) async fn build(
 ///
 /// Tests that fail are a result, not an error. A project that does not compile
 /// is: the code is `compile_failed`, with the compiler's errors in `details`.
-#[async_tool(timeout = "30m", concurrency = 1)]
+#[async_tool(timeout = "30m", concurrency = 1, on_interrupt = "retry")]
 pub(crate) async fn test(
     /// Directory that holds the project's Cargo.toml.
     project: PathBuf,

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use async_tool::ToolError;
 
+use super::root::{Root, Unresolved};
+
 /// The directory whose projects may be built.
 ///
 /// It confines what a caller can *ask for*. It is no sandbox: a project's build
 /// scripts and tests run with the rights of the server.
 #[derive(Debug)]
 pub(crate) struct Workspace {
-    /// Canonical, so that comparing with it means something.
-    root: PathBuf,
+    root: Root,
 }
 
 /// A directory below the root that holds a `Cargo.toml`.
@@ -35,37 +36,20 @@ pub(crate) enum ProjectError {
 impl Workspace {
     /// Builds what is in `root`.
     pub(crate) fn open(root: impl AsRef<Path>) -> io::Result<Self> {
-        let root = root.as_ref();
-        let open = || {
-            let canonical = root.canonicalize()?;
-            canonical.read_dir()?;
-            Ok(canonical)
-        };
-        let explain = |error: io::Error| {
-            let message = format!("cannot open the directory `{}`: {error}", root.display());
-            io::Error::new(error.kind(), message)
-        };
-        open().map(|root| Self { root }).map_err(explain)
+        let root = Root::open(root.as_ref())?;
+        Ok(Self { root })
     }
 
     /// The project at `path`, which is relative to the root or absolute.
     pub(crate) fn project(&self, path: &Path) -> Result<Project, ProjectError> {
         let asked = || path.display().to_string();
-        let joined = self.root.join(path);
-
-        // Links and `..` are resolved before the comparison: what counts is
-        // where the path leads. For a path that leads nowhere that is where
-        // its existing part leads, so that the answer tells nobody what
-        // exists outside the root.
-        let existing = joined.ancestors().find_map(|part| part.canonicalize().ok());
-        if !existing.is_some_and(|existing| existing.starts_with(&self.root)) {
-            return Err(ProjectError::OutsideRoot(asked()));
+        let directory = self.root.resolve(path).map_err(|why| match why {
+            Unresolved::Outside => ProjectError::OutsideRoot(asked()),
+            Unresolved::Missing => ProjectError::NotFound(asked()),
+        })?;
+        if !directory.is_dir() {
+            return Err(ProjectError::NotFound(asked()));
         }
-        let directory = joined
-            .canonicalize()
-            .ok()
-            .filter(|directory| directory.starts_with(&self.root) && directory.is_dir())
-            .ok_or_else(|| ProjectError::NotFound(asked()))?;
         if !directory.join("Cargo.toml").is_file() {
             return Err(ProjectError::NotAProject(asked()));
         }
@@ -110,8 +94,8 @@ mod tests {
 
     #[test]
     fn a_project_is_found_by_relative_and_by_absolute_path() {
-        let (_directory, workspace) = workspace();
-        let expected = workspace.root.join("app");
+        let (directory, workspace) = workspace();
+        let expected = directory.path().join("root/app").canonicalize().unwrap();
         for path in ["app", "./app", "empty/../app", expected.to_str().unwrap()] {
             let project = workspace.project(Path::new(path)).unwrap();
             assert_eq!(project.directory(), expected, "{path}");

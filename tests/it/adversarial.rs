@@ -128,7 +128,7 @@ struct Everything {
     unit: Unit,
     snapshot: Snapshot,
     tuple: (u8, String, Option<bool>),
-    big: u128,
+    big: u64,
     small: i64,
     float: f32,
     character: char,

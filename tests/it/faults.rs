@@ -1,26 +1,50 @@
 //! A store that fails for a while, or for good.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_tool::MemoryStore;
 use async_tool::store::{
     Admission, Beat, CancelAck, Change, Created, Cursor, End, Epoch, Filter, Lease, LogLine,
     NewTask, OpenStore, Reaped, Refused, Release, Report, StepRecord, Store, StoreError, TaskId,
     TaskRecord, Want,
 };
 use async_tool::testing::TestServer;
+use async_tool::{MemoryStore, async_tool};
 use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::future::{join, join_all, ready};
 use futures_util::stream::BoxStream;
 use serde_json::json;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::tools::builder;
+
+/// What has become of a store's stream of changes.
+#[derive(Debug, Default)]
+struct Channel {
+    /// It tells nothing.
+    silent: AtomicBool,
+    /// Streams given out so far end with the one that is here.
+    epoch: Mutex<CancellationToken>,
+    /// How many there were.
+    streams: AtomicUsize,
+    /// When tasks were read.
+    reads: Mutex<Vec<Instant>>,
+}
+
+impl Channel {
+    fn note_read(&self) {
+        self.reads.lock().expect("no panic").push(Instant::now());
+    }
+}
 
 /// Memory that can be cut off.
 #[derive(Clone)]
 struct Flaky {
     inner: MemoryStore,
+    channel: Arc<Channel>,
     down: Arc<AtomicBool>,
     lose_answer: Arc<AtomicBool>,
     disown: Arc<AtomicBool>,
@@ -28,6 +52,7 @@ struct Flaky {
 
 struct FlakyNamespace {
     inner: Arc<dyn Store>,
+    channel: Arc<Channel>,
     down: Arc<AtomicBool>,
     lose_answer: Arc<AtomicBool>,
     disown: Arc<AtomicBool>,
@@ -37,6 +62,7 @@ impl Flaky {
     fn new(inner: MemoryStore) -> Self {
         Self {
             inner,
+            channel: Arc::default(),
             down: Arc::default(),
             lose_answer: Arc::default(),
             disown: Arc::default(),
@@ -51,6 +77,27 @@ impl Flaky {
     /// Heartbeats are answered as if everything had been taken over.
     fn disown(&self) {
         self.disown.store(true, Ordering::SeqCst);
+    }
+
+    /// No change is told any more.
+    fn silence(&self) {
+        self.channel.silent.store(true, Ordering::SeqCst);
+    }
+
+    /// The streams of changes end; the next ones do not.
+    fn end_streams(&self) {
+        let mut epoch = self.channel.epoch.lock().expect("no panic");
+        std::mem::take(&mut *epoch).cancel();
+    }
+
+    /// How many streams of changes were asked for.
+    fn streams(&self) -> usize {
+        self.channel.streams.load(Ordering::SeqCst)
+    }
+
+    /// When tasks were read since this was asked last.
+    fn take_reads(&self) -> Vec<Instant> {
+        std::mem::take(&mut *self.channel.reads.lock().expect("no panic"))
     }
 
     fn set_down(&self, down: bool) {
@@ -76,6 +123,7 @@ impl OpenStore for Flaky {
         }
         Ok(Arc::new(FlakyNamespace {
             inner: self.inner.open(namespace).await?,
+            channel: Arc::clone(&self.channel),
             down: Arc::clone(&self.down),
             lose_answer: Arc::clone(&self.lose_answer),
             disown: Arc::clone(&self.disown),
@@ -172,6 +220,7 @@ impl Store for FlakyNamespace {
     }
 
     async fn get(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        self.channel.note_read();
         self.up()?.get(id).await
     }
 
@@ -180,7 +229,15 @@ impl Store for FlakyNamespace {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        self.inner.changes()
+        self.channel.streams.fetch_add(1, Ordering::SeqCst);
+        let channel = Arc::clone(&self.channel);
+        let heard = move |_: &Change| ready(!channel.silent.load(Ordering::SeqCst));
+        let epoch = self.channel.epoch.lock().expect("no panic").clone();
+        self.inner
+            .changes()
+            .filter(heard)
+            .take_until(epoch.cancelled_owned())
+            .boxed()
     }
 }
 
@@ -374,4 +431,109 @@ async fn progress_whose_heartbeat_failed_is_sent_again() {
         .call("work_status", json!({"task_id": task.id()}))
         .await;
     assert_eq!(seen["progress"]["step"], "prepare", "{}", seen.text);
+}
+
+/// Answer at the end, however late.
+#[async_tool(inline = "50s")]
+async fn patient(millis: u64) -> u64 {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+    millis
+}
+
+/// A server that executes nothing, whose calls of `patient` are executed by
+/// another one of the same memory. (A status call of this client asks for
+/// progress, and so reads often whatever it is told.)
+async fn front_and_back() -> (Flaky, TestServer, TestServer) {
+    let memory = MemoryStore::new();
+    let flaky = Flaky::new(memory.clone());
+    let back = TestServer::start(builder().tool(PatientTool).store(memory)).await;
+    let front = builder().tool(PatientTool).store(flaky.clone()).slots(0);
+    (flaky, TestServer::start(front).await, back)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_reads_again_when_nobody_says_that_there_is_something_new() {
+    let (store, front, _back) = front_and_back().await;
+    store.silence();
+    let started = Instant::now();
+    let answer = front
+        .call("patient_initiate", json!({"millis": 10_000}))
+        .await;
+    assert_eq!(answer["status"], "completed", "{}", answer.text);
+    let took = started.elapsed();
+    assert!(took <= Duration::from_millis(12_600), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_wait_do_not_read_at_the_same_moment() {
+    const WAITERS: usize = 40;
+    let (store, front, _back) = front_and_back().await;
+    store.silence();
+    let calls = (0..WAITERS).map(|_| front.call("patient_initiate", json!({"millis": 3_600_000})));
+    let watch = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        store.take_reads();
+        tokio::time::sleep(Duration::from_millis(2_500)).await;
+        let mut reads = store.take_reads();
+        assert!(reads.len() >= WAITERS, "{}", reads.len());
+        reads.sort();
+        let spread = reads[WAITERS - 1] - reads[0];
+        assert!(spread >= Duration::from_millis(500), "{spread:?}");
+    };
+    // The calls are not waited for.
+    tokio::select! {
+        () = watch => {}
+        _ = join_all(calls) => panic!("the tasks take an hour"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_changes_that_ended_is_followed_again() {
+    let (store, front, _back) = front_and_back().await;
+    assert_eq!(store.streams(), 1);
+    let call = front.call("patient_initiate", json!({"millis": 1_000}));
+    let (answer, ()) = join(call, async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        store.end_streams();
+    })
+    .await;
+    assert_eq!(answer["status"], "completed", "{}", answer.text);
+    assert_eq!(store.streams(), 2);
+    // Told, and not found by reading again.
+    let started = Instant::now();
+    front
+        .call("patient_initiate", json!({"millis": 1_000}))
+        .await;
+    assert!(started.elapsed() < Duration::from_millis(1_100));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happened_while_nobody_followed_is_looked_for() {
+    let (store, front, _back) = front_and_back().await;
+    let started = Instant::now();
+    let call = front.call("patient_initiate", json!({"millis": 1_000}));
+    let (answer, ()) = join(call, async {
+        tokio::time::sleep(Duration::from_millis(950)).await;
+        store.end_streams();
+    })
+    .await;
+    assert_eq!(answer["status"], "completed", "{}", answer.text);
+    let took = started.elapsed();
+    assert!(
+        took >= Duration::from_millis(1_040) && took < Duration::from_millis(1_200),
+        "{took:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_of_changes_that_ends_at_once_is_not_asked_for_all_the_time() {
+    let (store, _front, _back) = front_and_back().await;
+    let closed = CancellationToken::new();
+    closed.cancel();
+    let open = std::mem::replace(&mut *store.channel.epoch.lock().expect("no panic"), closed);
+    open.cancel();
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let streams = store.streams();
+    // 0.1, 0.2, … 3.2 seconds, and then 5 each.
+    assert!((10..=20).contains(&streams), "{streams}");
 }

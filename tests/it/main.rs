@@ -2,16 +2,22 @@
 //! generated tools over a pipe, on a paused clock where time matters.
 
 mod adversarial;
+mod again;
+#[cfg(all(unix, feature = "sqlite"))]
+mod crash;
+mod durable;
 mod ending;
 mod faults;
 mod http;
 mod idempotency;
 mod limits;
+mod lists;
 mod principals;
 mod progress;
 mod project;
 mod refusals;
 mod schemas;
+mod sharing;
 mod shutdown;
 mod tools;
 mod waiting;

@@ -1,6 +1,6 @@
 //! What the project says of itself.
 
-use cargo_metadata::{DependencyKind, MetadataCommand};
+use cargo_metadata::{CargoOpt, DependencyKind, MetadataCommand};
 
 /// The stated minimum Rust version is at least that of every dependency that
 /// users compile.
@@ -8,6 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 fn the_stated_msrv_covers_all_dependencies() {
     let metadata = MetadataCommand::new()
         .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"))
+        .features(CargoOpt::AllFeatures)
         .other_options(["--offline".to_owned(), "--locked".to_owned()])
         .exec()
         .expect("cargo metadata works");

@@ -83,6 +83,93 @@ async fn refusals_give_the_path_for_programs_and_never_quote_values() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_says_what_an_enum_allows() {
+    let server = TestServer::start(builder().tool(choosy::PaintTool)).await;
+    for (change, expected) in [
+        (
+            json!({"colour": "q"}),
+            r#"/colour: must be one of ["red","green"]"#,
+        ),
+        (
+            json!({"colour": 1}),
+            r#"/colour: must be one of ["red","green"]"#,
+        ),
+        (
+            json!({"colour": "gren"}),
+            r#"/colour: must be one of ["red","green"]; did you mean "green"?"#,
+        ),
+        (
+            json!({"under": "q"}),
+            r#"/under: must be one of ["red","green",null]"#,
+        ),
+        (
+            json!({"shapes": [{"kind": "circle", "radius": -1}]}),
+            "/shapes/0/radius: must be at least 0",
+        ),
+        (
+            json!({"shapes": [{"kind": "circel", "radius": 1}]}),
+            r#"/shapes/0/kind: must be one of ["circle","text"]; did you mean "circle"?"#,
+        ),
+        (
+            json!({"shapes": [{"kind": "text", "text": {"plain": 1}}]}),
+            r#"/shapes/0/text/plain: the value is not of type "string""#,
+        ),
+        (
+            json!({"shapes": [{"kind": "text", "text": {"plan": "a"}}]}),
+            "/shapes/0/text: unknown property `plan`; did you mean `plain`?",
+        ),
+        (
+            json!({"shapes": ["hunter2"]}),
+            "/shapes/0: must be an object with the property `kind`",
+        ),
+    ] {
+        let mut arguments = json!({"colour": "red"});
+        for (key, value) in change.as_object().into_iter().flatten() {
+            arguments[key] = value.clone();
+        }
+        let message = refused(&server, "paint_initiate", arguments, "invalid_arguments").await;
+        assert_eq!(message, expected);
+    }
+    let good = json!({"colour": "green", "shapes": [
+        {"kind": "circle", "radius": 1}, {"kind": "text", "text": {"plain": "a"}},
+    ]});
+    assert!(!server.call("paint_initiate", good).await.is_error);
+    let message = refused(
+        &server,
+        "strict_initiate",
+        json!({"level": 1, "name": "abc", "colour": "blue"}),
+        "invalid_arguments",
+    )
+    .await;
+    assert_eq!(message, r#"/colour: must be one of ["red","green",null]"#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_quotes_no_more_than_a_little() {
+    let server = TestServer::start(builder().tool(picky::EchoTool)).await;
+    let long = "ä".repeat(10_000);
+    for (arguments, cut) in [
+        // Fits the schema, but not the type.
+        (json!({"texts": {&long: &long}}), "message"),
+        // Does not fit the schema.
+        (json!({"texts": {&long: 7}}), "path"),
+        (json!({ &long: 7 }), ""),
+    ] {
+        let answer = server.call("echo_initiate", arguments).await;
+        assert_eq!(answer.error_code(), Some("invalid_arguments"));
+        let problems = &answer["error"]["details"]["problems"];
+        assert!(problems.as_array().is_some_and(|all| !all.is_empty()));
+        for problem in problems.as_array().into_iter().flatten() {
+            for (part, limit) in [("path", 200), ("message", 1000)] {
+                let text = problem[part].as_str().unwrap_or_default();
+                assert!(text.chars().count() <= limit, "{part}: {text}");
+                assert!(part != cut || text.ends_with('…'), "{part}: {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn control_properties_are_checked_too() {
     let server = start().await;
     for (name, value) in [
@@ -187,7 +274,9 @@ async fn everything_that_is_wrong_with_a_server_is_said_at_once() {
             crate::tools::all()
                 .with(clash::NapTool)
                 .with(reserved::SneakyTool)
-                .with(reserved::EitherTool),
+                .with(reserved::EitherTool)
+                .with(wide::PayTool)
+                .with(wide::CountTool),
         )
         .state(1_u8)
         .state(2_u8)
@@ -203,6 +292,9 @@ async fn everything_that_is_wrong_with_a_server_is_said_at_once() {
         "two values of type `u8`",
         "an argument named `idempotency_key`",
         "`anyOf` at its top",
+        "the tool `pay`: the argument `amounts.net` is an integer of 128 bits (`uint128`)",
+        "the tool `pay`: the property `net` of its result is an integer of 128 bits (`uint128`)",
+        "the tool `count`: its result is an integer of 128 bits (`int128`)",
     ] {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
@@ -219,12 +311,112 @@ async fn a_server_without_tools_explains_the_usual_reason() {
     assert!(error.to_string().contains("use its_name as _;"), "{error}");
 }
 
+/// Enums in each shape.
+mod choosy {
+    use async_tool::async_tool;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub(crate) enum Colour {
+        /// Like blood.
+        Red,
+        /// Like grass.
+        Green,
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase", tag = "kind")]
+    pub(crate) enum Shape {
+        Circle { radius: u8 },
+        Text { text: Text },
+    }
+
+    #[derive(Debug, Serialize, Deserialize, JsonSchema)]
+    #[serde(rename_all = "lowercase")]
+    pub(crate) enum Text {
+        Plain(String),
+        Rich { html: String },
+    }
+
+    /// Paint shapes.
+    #[async_tool]
+    pub(crate) async fn paint(
+        colour: Colour,
+        #[serde(default)] under: Option<Colour>,
+        #[serde(default)] shapes: Vec<Shape>,
+    ) -> String {
+        format!("{colour:?} {under:?} {shapes:?}")
+    }
+}
+
+/// Refuses what its schema allows, and says everything twice.
+mod picky {
+    use std::borrow::Cow;
+    use std::collections::BTreeMap;
+
+    use async_tool::async_tool;
+    use schemars::{JsonSchema, Schema, SchemaGenerator};
+    use serde::{Deserialize, Deserializer, Serialize, de::Error};
+
+    #[derive(Serialize)]
+    pub(crate) struct Picky(String);
+
+    impl<'de> Deserialize<'de> for Picky {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            let text = String::deserialize(deserializer)?;
+            Err(D::Error::custom(format!("{text} is not good: {text}")))
+        }
+    }
+
+    impl JsonSchema for Picky {
+        fn schema_name() -> Cow<'static, str> {
+            "Picky".into()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            String::json_schema(generator)
+        }
+    }
+
+    /// Echo nothing.
+    #[async_tool]
+    pub(crate) async fn echo(texts: BTreeMap<String, Picky>) {
+        drop(texts);
+    }
+}
+
 mod clash {
     use async_tool::async_tool;
 
     /// Another nap.
     #[async_tool]
     pub(crate) async fn nap() {}
+}
+
+/// Numbers that JSON does not carry.
+mod wide {
+    use async_tool::async_tool;
+    use schemars::JsonSchema;
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Serialize, Deserialize, JsonSchema)]
+    pub(crate) struct Amount {
+        net: u128,
+    }
+
+    /// Pay.
+    #[async_tool]
+    pub(crate) async fn pay(amounts: Vec<Amount>) -> Option<Amount> {
+        amounts.into_iter().next()
+    }
+
+    /// Count.
+    #[async_tool]
+    pub(crate) async fn count() -> i128 {
+        0
+    }
 }
 
 /// What the macro refuses can still be written by hand.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use async_tool::{Annotations, AsyncTool, Borrow, Descriptor, Progress, TaskContext, async_tool};
+use async_tool::{
+    Annotations, AsyncTool, Borrow, ConcurrencyKey, Dedupe, Descriptor, OnInterrupt, Progress,
+    Retry, TaskContext, async_tool,
+};
 
 struct Workspace;
 
@@ -18,10 +21,34 @@ struct Workspace;
     queue = 0,
     inline = "1500ms",
     cancel_grace = "0s",
+    on_interrupt = "retry",
+    retry(attempts = 5, backoff = "500ms", max_backoff = "2m"),
+    dedupe = "arguments",
+    concurrency_key(group = "target", args(host, project), limit = 2),
     names(initiate = "start_build", cancel = "stop_build"),
     annotations(read_only = false, destructive, open_world = false)
 )]
-async fn every_option() {}
+async fn every_option(project: String, #[serde(rename = "machine")] host: String) {
+    let _ = (project, host);
+}
+
+/// Leaves out of each option what has a default.
+#[async_tool(
+    on_interrupt = "fail",
+    retry(attempts = 2),
+    concurrency_key(args(r#type))
+)]
+async fn the_least_of_options(r#type: String) {
+    let _ = r#type;
+}
+
+/// The longest pause before the second start that needs no `max_backoff`.
+#[async_tool(retry(attempts = 2, backoff = "60s"))]
+async fn backoff_at_its_bound() {}
+
+/// The shortest `max_backoff` that needs no `backoff`.
+#[async_tool(retry(attempts = 100, max_backoff = "1s"))]
+async fn max_backoff_at_its_bound() {}
 
 /// Nap for a while.
 #[allow(clippy::unused_async)]
@@ -57,6 +84,15 @@ fn every_option_arrives() {
     assert_eq!(descriptor.queue, Some(0));
     assert_eq!(descriptor.inline, Some(Duration::from_millis(1500)));
     assert_eq!(descriptor.cancel_grace, Duration::ZERO);
+    assert_eq!(descriptor.on_interrupt, OnInterrupt::Retry);
+    let retry = Retry::new(5)
+        .backoff(Duration::from_millis(500))
+        .max_backoff(Duration::from_secs(120));
+    assert_eq!(descriptor.retry, Some(retry));
+    assert_eq!(descriptor.max_attempts(), 5);
+    assert_eq!(descriptor.dedupe, Some(Dedupe::Arguments));
+    let key = ConcurrencyKey::new("target", &["machine", "project"]).limit(2);
+    assert_eq!(descriptor.concurrency_key, Some(key));
     assert_eq!(descriptor.initiate_name(), "start_build");
     assert_eq!(descriptor.status_name(), "Build-it.2_status");
     assert_eq!(descriptor.cancel_name(), "stop_build");
@@ -65,6 +101,31 @@ fn every_option_arrives() {
         .destructive(true)
         .open_world(false);
     assert_eq!(descriptor.annotations, expected);
+}
+
+#[test]
+fn what_options_leave_out_is_the_default() {
+    let descriptor = TheLeastOfOptionsTool.descriptor();
+    assert_eq!(descriptor.on_interrupt, OnInterrupt::Fail);
+    assert_eq!(descriptor.retry, Some(Retry::new(2)));
+    let key = ConcurrencyKey::new("the_least_of_options", &["type"]);
+    assert_eq!(descriptor.concurrency_key, Some(key));
+
+    let descriptor = NoOptionTool.descriptor();
+    assert_eq!(descriptor.on_interrupt, OnInterrupt::Fail);
+    assert_eq!(descriptor.retry, None);
+    assert_eq!(descriptor.dedupe, None);
+    assert_eq!(descriptor.concurrency_key, None);
+}
+
+/// The macro compares pauses with the runtime's defaults, which it cannot name.
+/// What is a little beyond does not compile, see `tests/ui`.
+#[test]
+fn the_macro_knows_the_default_pauses() {
+    let retry = BackoffAtItsBoundTool.descriptor().retry;
+    assert_eq!(retry.map(|it| it.backoff), Some(Retry::DEFAULT_MAX_BACKOFF));
+    let retry = MaxBackoffAtItsBoundTool.descriptor().retry;
+    assert_eq!(retry.map(|it| it.max_backoff), Some(Retry::DEFAULT_BACKOFF));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-async fn build(project: PathBuf) {}
+async fn build(project: PathBuf, host: Host) {}
 /// The arguments of the tool `Build-it`.
 #[derive(
     ::renamed::__private::serde::Deserialize,
@@ -9,13 +9,15 @@ async fn build(project: PathBuf) {}
     crate = "::renamed::__private::serde",
     deny_unknown_fields,
     bound(
-        deserialize = "for<'any> PathBuf: ::renamed::__private::serde::Deserialize<'any>, ",
-        serialize = "for<'any> PathBuf: ::renamed::__private::serde::Serialize, "
+        deserialize = "for<'any> PathBuf: ::renamed::__private::serde::Deserialize<'any>, for<'any> Host: ::renamed::__private::serde::Deserialize<'any>, ",
+        serialize = "for<'any> PathBuf: ::renamed::__private::serde::Serialize, for<'any> Host: ::renamed::__private::serde::Serialize, "
     )
 )]
 #[schemars(crate = "::renamed::__private::schemars", description = "")]
 struct Request {
     project: PathBuf,
+    #[serde(rename = "machine")]
+    host: Host,
 }
 /// The tool `Build-it`.
 #[derive(
@@ -31,6 +33,8 @@ const _: () = {
     const _: () = {
         ::renamed::__private::reads_argument::<PathBuf>();
         ::renamed::__private::writes_argument::<PathBuf>();
+        ::renamed::__private::reads_argument::<Host>();
+        ::renamed::__private::writes_argument::<Host>();
         ::renamed::__private::publishes::<
             { ::renamed::__private::Probe::<()>::IS_RESULT },
             (),
@@ -61,6 +65,20 @@ const _: () = {
                 .queue(0)
                 .inline(::core::time::Duration::new(1, 500000000))
                 .cancel_grace(::core::time::Duration::new(0, 0))
+                .on_interrupt(::renamed::__private::OnInterrupt::Retry)
+                .retry(
+                    ::renamed::__private::Retry::new(5)
+                        .backoff(::core::time::Duration::new(0, 500000000))
+                        .max_backoff(::core::time::Duration::new(120, 0)),
+                )
+                .dedupe(::renamed::__private::Dedupe::Arguments)
+                .concurrency_key(
+                    ::renamed::__private::ConcurrencyKey::new(
+                            "target",
+                            &["machine", "project"],
+                        )
+                        .limit(2),
+                )
                 .names(
                     ::renamed::__private::Names::new()
                         .initiate("start_build")
@@ -87,7 +105,7 @@ const _: () = {
             ::renamed::__private::drive::<
                 { ::renamed::__private::Probe::<()>::IS_RESULT },
                 _,
-            >(build(input.project))
+            >(build(input.project, input.host))
         }
     }
     ::renamed::__private::submit!(Builder);

@@ -6,20 +6,49 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::runtime;
 use tokio::time::Instant;
 
 use super::Engine;
 use super::stop::Cause;
 use super::worker::Live;
-use crate::store::{Beat, End, Epoch, Outcome, Owned, Report, TaskFailure, TaskId};
+use crate::store::{Beat, Owned, Release, Report, TaskId};
 
 /// How often progress is written at most.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
 impl Engine {
+    /// Starts the heartbeat, on a thread of its own: a tool that blocks all
+    /// threads of the application's runtime must not cost it the lease.
+    pub(super) fn start_beat(self: &Arc<Self>) {
+        if self.clock.follows_tokio() {
+            // A thread of its own would not see the paused clock of a test.
+            self.spawn(Self::beat_forever);
+            return;
+        }
+        let (engine, stopped) = (Arc::clone(self), self.stopped.clone());
+        let started = runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .and_then(|runtime| {
+                let beat = move || {
+                    runtime.block_on(stopped.run_until_cancelled_owned(engine.beat_forever()));
+                };
+                std::thread::Builder::new()
+                    .name("async-tool-beat".to_owned())
+                    .spawn(beat)
+            });
+        if let Err(error) = started {
+            tracing::warn!(%error, "no thread for the heartbeat; it shares the application's");
+            self.spawn(Self::beat_forever);
+        }
+    }
+
     /// Beats until the engine stops; rests while nothing runs.
-    pub(super) async fn beat_forever(self: Arc<Self>) {
+    async fn beat_forever(self: Arc<Self>) {
         let every = self.config.lease / 3;
+        // Short leases are for tests of what happens when they run out.
+        let pause = REPORT_INTERVAL.min(every / 2);
         // Claims renew the lease as well, but only a beat brings news.
         let mut answered: Option<Instant> = None;
         loop {
@@ -31,7 +60,7 @@ impl Engine {
                     answered = Some(sent);
                 }
             }
-            tokio::time::sleep(REPORT_INTERVAL).await;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -46,7 +75,8 @@ impl Engine {
     async fn beat(&self, news: &[Arc<Live>]) -> bool {
         let store = Arc::clone(&self.store);
         let lease = self.worker.lease;
-        let reports = news.iter().map(|live| report(live)).collect();
+        let reports: Vec<Report> = news.iter().map(|live| report(live)).collect();
+        let logs: Vec<_> = reports.iter().map(|report| report.log.clone()).collect();
         let sent = Instant::now();
         let claiming = self.worker.is_claiming();
         let (running, forsaken) = (self.worker.all(), self.worker.forsaken());
@@ -54,6 +84,9 @@ impl Engine {
         let answered = match tokio::time::timeout(lease.duration / 3, beat).await {
             Ok(Ok(beat)) => {
                 self.worker.renewed(sent);
+                for (live, lines) in news.iter().zip(&logs) {
+                    live.log.stored(lines);
+                }
                 let owned = self.heed(beat, &running);
                 for id in forsaken.keys().filter(|id| !owned.contains_key(id)) {
                     self.worker.forget(*id);
@@ -111,34 +144,17 @@ impl Engine {
     ///
     /// Where the answer to a claim got lost, the attempt has never begun, and
     /// the task is given back. (What has ended in the meantime refuses that.)
-    /// An attempt that was stopped because the lease seemed lost may have had
-    /// effects: it is not repeated (invariant 7).
     async fn clear_unknown(&self, owned: HashMap<TaskId, Owned>) {
-        for Owned { id, epoch, .. } in owned.into_values() {
-            if self.worker.get(id).is_some() {
+        for owned in owned.into_values() {
+            let Owned { id, epoch, .. } = owned;
+            if self.worker.get(id).is_some() || self.worker.lingers(id, epoch) {
                 continue;
             }
-            if self.worker.forsaken().get(&id) == Some(&epoch) {
-                self.interrupt(id, epoch).await;
-            } else {
-                self.give_back(id, epoch).await;
+            match self.worker.forsaken().get(&id) {
+                Some(live) if live.record.epoch == epoch => self.settle_forsaken(live).await,
+                _ if owned.lingers => self.release(id, epoch, Release::Stopped).await,
+                _ => self.give_back(id, epoch).await,
             }
-        }
-    }
-
-    async fn interrupt(&self, id: TaskId, epoch: Epoch) {
-        let failure = TaskFailure::interrupted(
-            "the worker lost the store while it executed the task; what it had done by then may have had effects",
-        );
-        let end = End::new(Outcome::Failed(Box::new(failure)), 0);
-        let store = Arc::clone(&self.store);
-        match Self::detached(async move { store.finish(id, epoch, end).await }).await {
-            Ok(_) => {
-                self.worker.forget(id);
-                self.hub.wake(id);
-            }
-            // The next beat tries again.
-            Err(error) => tracing::warn!(%error, task_id = %id, "could not interrupt a task"),
         }
     }
 }
@@ -147,11 +163,9 @@ fn report(live: &Live) -> Report {
     let progress = live.progress.state();
     let revision = live.revision(progress.step_changes);
     let number = live.reports.fetch_add(1, Ordering::Relaxed) + 1;
-    Report::new(
-        live.record.id,
-        live.record.epoch,
-        number,
-        progress,
-        revision,
-    )
+    let (id, epoch) = (live.record.id, live.record.epoch);
+    Report {
+        log: live.log.unstored(),
+        ..Report::new(id, epoch, number, progress, revision)
+    }
 }

@@ -1,5 +1,7 @@
 //! The one place that asks for the time (invariant 9).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -23,6 +25,8 @@ enum Source {
     Tokio {
         started: Instant,
         at: SystemTime,
+        /// Milliseconds by which somebody has set the clock since.
+        jumped: Arc<AtomicI64>,
     },
 }
 
@@ -39,14 +43,39 @@ impl Clock {
         Self(Source::Tokio {
             started: Instant::now(),
             at: SystemTime::now(),
+            jumped: Arc::default(),
         })
+    }
+
+    /// Sets the wall clock, for all clones of it, as an administrator or a
+    /// laptop that wakes up would.
+    #[cfg(test)]
+    pub(crate) fn jump(&self, millis: i64) {
+        if let Source::Tokio { jumped, .. } = &self.0 {
+            jumped.fetch_add(millis, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it is a test's.
+    pub(crate) fn follows_tokio(&self) -> bool {
+        matches!(self.0, Source::Tokio { .. })
     }
 
     pub(crate) fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => SystemTime::now(),
-            Source::Tokio { started, at } => *at + started.elapsed(),
+            Source::System => SystemTime::now().into(),
+            Source::Tokio {
+                started,
+                at,
+                jumped,
+            } => {
+                let unmoved = Timestamp::from(*at + started.elapsed());
+                Timestamp(
+                    unmoved
+                        .0
+                        .saturating_add_signed(jumped.load(Ordering::Relaxed)),
+                )
+            }
         }
-        .into()
     }
 }

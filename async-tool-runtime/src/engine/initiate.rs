@@ -8,10 +8,10 @@ use tokio::time::Instant;
 
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
-use crate::progress::shortened;
 use crate::refusal::{Problem, Refusal};
 use crate::store::{Admission, Created, Limit, NewTask, Status, TaskId};
-use crate::task::{Fingerprint, Principal, TaskKey};
+use crate::task::{ConcurrencyLimit, Fingerprint, Principal, TaskKey};
+use crate::tool::DecodeError;
 
 /// A call of a tool, its arguments checked against the advertised schema and
 /// freed of what is for the framework.
@@ -58,18 +58,22 @@ impl Engine {
                 limit: self.config.max_arguments,
             });
         }
-        let key = key.map(|key| TaskKey {
-            key: key.into(),
-            fingerprint: Fingerprint::of(&entry.name, &arguments),
-        });
-        entry.tool.check(arguments).map_err(|error| {
-            Refusal::InvalidArguments(vec![Problem {
-                path: shortened(error.path, 200),
-                message: shortened(error.message, 1000),
-            }])
+        let fingerprint = (key.is_some() || entry.descriptor.dedupe.is_some())
+            .then(|| Fingerprint::of(&entry.name, &arguments));
+        let key = key
+            .zip(fingerprint)
+            .map(|(key, fingerprint)| TaskKey::new(key, fingerprint));
+        let concurrency = check(&entry, arguments).map_err(|error| {
+            Refusal::InvalidArguments(vec![Problem::new(error.path, error.message)])
         })?;
         let max_wait = max_wait.or(entry.descriptor.max_wait);
+        let shared =
+            entry.descriptor.dedupe.is_some() && (principal.is_some() || self.config.single_user);
         let new = NewTask {
+            // Without a principal nobody knows whose tasks they are.
+            dedupe: shared.then_some(fingerprint).flatten(),
+            concurrency,
+            max_attempts: entry.descriptor.max_attempts(),
             principal,
             key,
             ..NewTask::new(
@@ -154,4 +158,22 @@ impl Engine {
         }
         Ok(created)
     }
+}
+
+/// Checks that the arguments decode. Returns the key of the tasks with which
+/// this one must not run at once: the group and the values of its arguments,
+/// where a default that was left out and one that was given are the same.
+fn check(entry: &Entry, arguments: Value) -> Result<Option<Arc<ConcurrencyLimit>>, DecodeError> {
+    let Some(key) = &entry.descriptor.concurrency_key else {
+        return entry.tool.check(arguments).map(|()| None);
+    };
+    let arguments = entry.tool.filled_in(arguments)?;
+    let values = key
+        .arguments
+        .iter()
+        .map(|name| arguments.get(name).cloned().unwrap_or_default())
+        .collect();
+    let digest = Fingerprint::of(key.group, &Value::Array(values));
+    let limit = ConcurrencyLimit::new(format!("{}:{}", key.group, digest.to_hex()), key.limit);
+    Ok(Some(Arc::new(limit)))
 }

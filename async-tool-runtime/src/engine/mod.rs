@@ -1,14 +1,19 @@
 //! What executes tasks, and what answers about them. Knows no MCP.
 
 mod admission;
+mod attempt;
 mod beat;
 mod clock;
 mod dispatch;
 mod initiate;
+mod journal;
 mod query;
+mod settle;
 mod stop;
 mod supervise;
 mod sweep;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 mod worker;
@@ -44,6 +49,7 @@ pub(crate) struct Config {
     pub(crate) max_arguments: usize,
     pub(crate) max_result: usize,
     pub(crate) max_waiters: usize,
+    pub(crate) single_user: bool,
 }
 
 impl Config {
@@ -76,6 +82,7 @@ impl Default for Config {
             max_arguments: 1024 * 1024,
             max_result: 4 * 1024 * 1024,
             max_waiters: 10_000,
+            single_user: false,
         }
     }
 }
@@ -125,10 +132,10 @@ impl Engine {
         // Subscribed before anything can happen, so that nothing is missed.
         let changes = engine.store.changes();
         engine.spawn(|engine| async move { engine.follow(changes).await });
-        engine.spawn(|engine| async move { engine.sweep_forever().await });
+        engine.spawn(Self::sweep_forever);
         if engine.config.slots > 0 {
-            engine.spawn(|engine| async move { engine.dispatch_forever().await });
-            engine.spawn(|engine| async move { engine.beat_forever().await });
+            engine.spawn(Self::dispatch_forever);
+            engine.start_beat();
         }
         engine
     }
@@ -188,38 +195,5 @@ impl Engine {
 
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::poll;
-    use tokio::sync::oneshot;
-    use tokio::task::yield_now;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_store_call_goes_on_when_its_caller_is_gone() {
-        let (done, ended) = oneshot::channel();
-        let mut call = Box::pin(Engine::detached(async {
-            yield_now().await;
-            done.send(()).expect("the test waits");
-            Ok(())
-        }));
-        assert!(poll!(&mut call).is_pending());
-        drop(call);
-        ended.await.expect("the call ran to its end");
-    }
-
-    #[tokio::test]
-    async fn a_store_call_that_panics_is_an_error_at_once_or_later() {
-        let at_once = Engine::detached::<()>(async { panic!("on purpose") });
-        assert!(at_once.await.is_err());
-        let later = Engine::detached::<()>(async {
-            yield_now().await;
-            panic!("on purpose")
-        });
-        assert!(later.await.is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! Reading tasks, waiting for them, cancelling them.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,14 +10,17 @@ use tokio::time::{Instant, sleep_until};
 use super::clock::FAR;
 use super::stop::Cause;
 use super::{Engine, View};
+use crate::log::tail;
 use crate::refusal::Refusal;
-use crate::store::StoreError;
+use crate::store::{Cursor, Filter, LogLine, StoreError};
 use crate::task::{Principal, TaskId, TaskRecord};
 
 /// How long `cancel` waits for the end.
 const CANCEL_WAIT: Duration = Duration::from_secs(2);
-/// A waiter reads again at least this often: notifications may get lost.
-const RE_READ: Duration = Duration::from_secs(2);
+/// A waiter reads again after so many milliseconds at least: notifications
+/// may get lost. How many is left to chance, so that those who began to wait at
+/// the same moment do not all read at the same moment.
+const RE_READ_MILLIS: RangeInclusive<u64> = 1500..=2500;
 /// How often a reporter is offered a view.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -107,6 +111,40 @@ impl Engine {
             .ok_or(Refusal::TaskNotFound)
     }
 
+    /// The last lines of the log of a task that the caller may see.
+    pub(crate) async fn log(&self, id: TaskId, limit: usize) -> Result<Vec<LogLine>, StoreError> {
+        let live = self.worker.get(id);
+        // Read first: what is stored meanwhile is then in both parts.
+        let unstored = live.map(|live| live.log.unstored()).unwrap_or_default();
+        let store = Arc::clone(&self.store);
+        let stored = Self::detached(async move { store.log(id, limit).await }).await?;
+        Ok(tail(stored, unstored, limit))
+    }
+
+    /// A page of tasks, the newest first, and where the next one begins.
+    pub(crate) async fn list(
+        &self,
+        filter: Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<View>, Option<Cursor>), StoreError> {
+        let store = Arc::clone(&self.store);
+        let listed =
+            Self::detached(async move { store.list(&filter, after, limit + 1).await }).await?;
+        let more = listed.len() > limit;
+        let now = self.clock.now();
+        let page: Vec<View> = listed
+            .into_iter()
+            .take(limit)
+            .map(|record| match self.worker.get(record.id) {
+                Some(live) => View::live(&live, now),
+                None => View::stored(record, now),
+            })
+            .collect();
+        let next = page.last().map(|view| Cursor::of(&view.record));
+        Ok((page, next.filter(|_| more)))
+    }
+
     async fn authorised(&self, asker: Asker<'_>, id: TaskId) -> Result<View, Refusal> {
         let view = self.view(id).await?.ok_or(Refusal::TaskNotFound)?;
         if asker.may_see(&view.record) {
@@ -156,7 +194,7 @@ impl Engine {
             {
                 return Ok(Some(view));
             }
-            let mut wake = end.min(now + RE_READ);
+            let mut wake = end.min(now + Duration::from_millis(fastrand::u64(RE_READ_MILLIS)));
             if changed {
                 wake = wake.min(not_before);
             }

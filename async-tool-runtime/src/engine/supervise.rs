@@ -1,38 +1,33 @@
-//! Executes one attempt and settles how it ended.
+//! Starts what was claimed, and decides what becomes of it afterwards.
 
-use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use serde_json::Value;
-use tokio::task::{JoinError, JoinHandle};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Engine;
 use super::admission::Slot;
-use super::clock::FAR;
+use super::attempt::{Attempt, Clocks, drive, run};
+use super::journal::EngineJournal;
 use super::stop::{Cause, Stop};
 use super::worker::Live;
 use crate::catalog::Entry;
 use crate::context::{Facts, TaskContext};
-use crate::error::facts_of;
-use crate::progress::{MAX_MESSAGE, Progress, shortened};
-use crate::state::StateMap;
-use crate::store::{End, Epoch, Outcome, Release, TaskId, TaskRecord};
-use crate::task::TaskFailure;
-use crate::tool::{Call, EncodeError, RunError};
+use crate::descriptor::Retry;
+use crate::log::TaskLog;
+use crate::progress::Progress;
+use crate::steps::StepBook;
+use crate::store::{Outcome, TaskRecord};
 
-type Attempt = JoinHandle<Result<String, Box<TaskFailure>>>;
-
-/// Longest message of a failed task, in characters.
-const MAX_FAILURE: usize = 4 * MAX_MESSAGE;
-/// How deep a result may be nested. Clients stop reading JSON at some depth
-/// (serde_json at 128), the message around the result included.
-const MAX_DEPTH: usize = 100;
-/// Longest code of a failed task, in characters.
-const MAX_CODE: usize = 100;
+/// What becomes of a task after an attempt.
+#[derive(Debug)]
+pub(super) enum Verdict {
+    End(Outcome),
+    /// Another attempt after a pause; what clients read meanwhile.
+    Again(Duration, String),
+}
 
 impl Engine {
     /// Starts a claimed task.
@@ -44,10 +39,11 @@ impl Engine {
         let hub = Arc::clone(&self.hub);
         let id = record.id;
         let live = Arc::new(Live {
-            record,
             progress: Progress::new(move || hub.wake(id)),
+            log: Arc::new(TaskLog::new(record.attempt, self.clock.clone())),
             stop: Stop::default(),
             reports: AtomicU64::new(0),
+            record,
         });
         let span = tracing::info_span!(
             "task",
@@ -60,319 +56,152 @@ impl Engine {
         tokio::spawn(async move { engine.supervise(entry, live, slot).await }.instrument(span));
     }
 
-    /// Gives back what was claimed and cannot be started.
-    pub(super) async fn give_back(&self, id: TaskId, epoch: Epoch) {
-        let store = Arc::clone(&self.store);
-        let released =
-            Self::detached(async move { store.release(id, epoch, Release::NotStarted).await })
-                .await;
-        if let Err(error) = released {
-            // When the lease runs out it is taken over.
-            tracing::warn!(%error, task_id = %id, "could not give a task back");
-        }
-    }
-
     async fn supervise(self: Arc<Self>, entry: Arc<Entry>, live: Arc<Live>, slot: Slot) {
         let clocks = Clocks::of(&live.record, &entry);
         let started = Instant::now();
-        let attempt = if clocks.deadline <= started {
-            None
+        let (outcome, unstoppable) = if clocks.deadline <= started {
+            (Cause::Deadline.outcome(), None)
         } else {
-            Some(tokio::spawn(
-                run(
-                    Arc::clone(&entry),
-                    clocks.context(&live),
-                    Arc::clone(&live.record.arguments),
-                    Arc::clone(&self.state),
-                    self.config.max_result,
-                )
-                .in_current_span(),
-            ))
+            let attempt = run(
+                Arc::clone(&entry),
+                self.context(&live, &clocks),
+                Arc::clone(&live.record.arguments),
+                Arc::clone(&self.state),
+                self.config.max_result,
+            );
+            let attempt = tokio::spawn(attempt.in_current_span());
+            drive(attempt, &live.stop, &clocks).await
         };
-        let (outcome, unstoppable) = match attempt {
-            None => (Cause::Deadline.outcome(), None),
-            Some(attempt) => drive(attempt, &live.stop, &clocks).await,
-        };
+        self.worker.slots.observe(&entry.name, started.elapsed());
 
-        let settled = match outcome {
-            Some(outcome) => {
-                tracing::debug!(?outcome, "the task ended");
-                self.settle(&live, outcome).await
+        let verdict = outcome.map(|outcome| {
+            let retry = entry.descriptor.retry.as_ref();
+            verdict(outcome, &live, retry, clocks.deadline)
+        });
+        tracing::debug!(?verdict, "the attempt ended");
+        match (verdict, unstoppable) {
+            (Some(verdict), None) => {
+                self.settle(&live, verdict, false).await;
+                self.leave(&live);
             }
-            None => false,
-        };
-        if !settled {
-            self.worker.forsake(live.record.id, live.record.epoch);
-        }
-        self.slots().observe(&entry.name, started.elapsed());
-        self.worker.remove(live.record.id);
-        self.hub.wake(live.record.id);
-        if let Some(body) = unstoppable {
-            // Its slot stays taken until it has really stopped.
-            let _ = body.await;
-            tracing::info!("the body of an ended task has stopped at last");
+            (Some(Verdict::End(outcome)), Some(body)) => {
+                self.settle(&live, Verdict::End(outcome), true).await;
+                self.linger(&live, body).await;
+                self.let_go(&live).await;
+            }
+            // Nothing may be written, or another attempt must not begin while
+            // this one goes on.
+            (None | Some(Verdict::Again(..)), Some(body)) => {
+                self.linger(&live, body).await;
+                self.worker.forsake(&live);
+            }
+            (None, None) => {
+                self.worker.forsake(&live);
+                self.leave(&live);
+            }
         }
         drop(slot);
     }
 
-    /// Writes how a task ended, until that is done or the lease is lost;
-    /// false in the latter case.
-    async fn settle(&self, live: &Live, outcome: Outcome) -> bool {
-        let (id, epoch) = (live.record.id, live.record.epoch);
-        let end = End::new(outcome, live.revision(live.progress.state().step_changes));
-        let mut pause = Duration::from_millis(50);
-        loop {
-            let (store, end) = (Arc::clone(&self.store), end.clone());
-            match Self::detached(async move { store.finish(id, epoch, end).await }).await {
-                Ok(Ok(())) => return true,
-                Ok(Err(refused)) => {
-                    tracing::warn!(?refused, "somebody else has ended this task");
-                    return true;
-                }
-                Err(error) => tracing::warn!(%error, "could not write the end of a task"),
-            }
-            if self.worker.lease_age() >= self.config.lease {
-                return false;
-            }
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
-        }
+    fn leave(&self, live: &Live) {
+        self.worker.remove(live);
+        self.hub.wake(live.record.id);
     }
 
-    fn slots(&self) -> &super::admission::Slots {
-        &self.worker.slots
-    }
-}
-
-/// When an attempt has to end.
-struct Clocks {
-    deadline: Instant,
-    /// The tool's own limit for an attempt.
-    timeout: Option<(Duration, Instant)>,
-    grace: Duration,
-}
-
-impl Clocks {
-    fn of(record: &TaskRecord, entry: &Entry) -> Self {
-        let now = Instant::now();
-        // Both are the store's times, so that clocks need not agree.
-        let claimed_at = record.started_at.unwrap_or(record.created_at);
-        Self {
-            deadline: now + record.deadline.since(claimed_at).min(FAR),
-            timeout: entry
-                .descriptor
-                .timeout
-                .map(|limit| (limit, now + limit.min(FAR))),
-            grace: entry.descriptor.cancel_grace.min(FAR),
-        }
+    /// Waits until the body of a task that is over has really stopped.
+    async fn linger(&self, live: &Arc<Live>, body: Attempt) {
+        self.worker.linger(live);
+        self.leave(live);
+        let _ = body.await;
+        tracing::info!("the body of an ended task has stopped at last");
+        self.worker.unlinger(live);
     }
 
-    fn context(&self, live: &Live) -> TaskContext {
+    fn context(self: &Arc<Self>, live: &Live, clocks: &Clocks) -> TaskContext {
         let record = &live.record;
         let facts = Facts {
             id: record.id,
             tool: record.tool.to_string(),
             attempt: record.attempt,
+            epoch: record.epoch,
             principal: record.principal.clone(),
             deadline: record.deadline.into(),
-            ends_by: self
-                .timeout
-                .map_or(self.deadline, |(_, at)| at.min(self.deadline)),
+            ends_by: clocks.ends_by(),
         };
-        TaskContext::new(facts, live.progress.clone(), live.stop.token().clone())
+        TaskContext::new(
+            facts,
+            live.progress.clone(),
+            live.stop.token().clone(),
+            StepBook::new(record.attempt, EngineJournal::of(self, record)),
+            Arc::clone(&live.log),
+        )
     }
 }
 
-/// Waits for the end of an attempt, or makes it end.
-///
-/// Returns how the task ended (`None`: nothing may be written), and the
-/// attempt if it could not be stopped.
-async fn drive(
-    mut attempt: Attempt,
-    stop: &Stop,
-    clocks: &Clocks,
-) -> (Option<Outcome>, Option<Attempt>) {
-    let timed_out = async {
-        match clocks.timeout {
-            Some((limit, at)) => {
-                sleep_until(at).await;
-                limit
-            }
-            None => std::future::pending().await,
-        }
+/// What becomes of a task whose attempt ended so.
+fn verdict(outcome: Outcome, live: &Live, retry: Option<&Retry>, deadline: Instant) -> Verdict {
+    let record = &live.record;
+    let Outcome::Failed(failure) = &outcome else {
+        return Verdict::End(outcome);
     };
-    tokio::select! {
-        biased;
-        joined = &mut attempt => return (outcome(joined, stop.cause()), None),
-        () = stop.token().cancelled() => {}
-        limit = timed_out => {
-            stop.fire(Cause::Timeout(limit));
-        }
-        () = sleep_until(clocks.deadline) => {
-            stop.fire(Cause::Deadline);
-        }
-    }
-
-    let cause = stop.cause().cloned().unwrap_or(Cause::LeaseLost);
-    tokio::select! {
-        biased;
-        joined = &mut attempt => (outcome(joined, Some(&cause)), None),
-        () = stop.grace_over(Instant::now() + clocks.grace) => {
-            attempt.abort();
-            // Whatever awaits ends with its next poll; what blocks does not.
-            match timeout(Duration::from_millis(20), &mut attempt).await {
-                Ok(_) => (cause.outcome(), None),
-                Err(_) => {
-                    tracing::warn!(
-                        "the body of a task goes on although it was told to stop; \
-                         it probably blocks its thread (see tokio's spawn_blocking)"
-                    );
-                    (cause.outcome(), Some(attempt))
-                }
+    match live.stop.cause() {
+        Some(Cause::Shutdown { .. }) if record.attempt < record.max_attempts => Verdict::Again(
+            Duration::ZERO,
+            "the server shut down; the task will be started again".to_owned(),
+        ),
+        None if failure.retryable => {
+            let Some(pause) = retry.and_then(|retry| back_off(retry, record.attempt)) else {
+                return Verdict::End(outcome);
+            };
+            if Instant::now() + pause >= deadline {
+                return Verdict::End(outcome);
             }
+            let shown = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(0));
+            let message = format!(
+                "attempt {} failed: {}; the next one starts in {}",
+                record.attempt,
+                failure.message,
+                humantime::format_duration(shown)
+            );
+            Verdict::Again(pause, crate::progress::shortened(message, 500))
         }
+        _ => Verdict::End(outcome),
     }
 }
 
-/// How a task ended whose attempt ended so. A result counts even after a
-/// request to stop; anything else becomes the cause of that request.
-fn outcome(
-    joined: Result<Result<String, Box<TaskFailure>>, JoinError>,
-    cause: Option<&Cause>,
-) -> Option<Outcome> {
-    if matches!(cause, Some(Cause::LeaseLost)) {
+/// How long to wait after this attempt; `None` if it was the last one.
+///
+/// Up to a quarter is taken off at random: tasks that failed together must not
+/// come back together.
+fn back_off(retry: &Retry, attempt: u32) -> Option<Duration> {
+    if attempt >= retry.attempts {
         return None;
     }
-    match (joined, cause) {
-        (Ok(Ok(result)), _) => Some(Outcome::Completed(result.into())),
-        (_, Some(cause)) => cause.outcome(),
-        (Ok(Err(failure)), None) => Some(Outcome::Failed(failure)),
-        (Err(error), None) => {
-            // Only the runtime's own shutdown cancels an attempt behind our back.
-            let payload = error.try_into_panic().ok()?;
-            let message = shortened(panic_message(payload.as_ref()), MAX_FAILURE);
-            let failure = TaskFailure::new("panicked", message);
-            Some(Outcome::Failed(Box::new(failure)))
+    let doublings = attempt.saturating_sub(1).min(31);
+    let pause = retry
+        .backoff
+        .saturating_mul(1 << doublings)
+        .min(retry.max_backoff);
+    Some(pause.mul_f64(1.0 - fastrand::f64() / 4.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_back_off_doubles_up_to_its_limit() {
+        let retry = Retry::new(20)
+            .backoff(Duration::from_secs(1))
+            .max_backoff(Duration::from_secs(60));
+        for (attempt, full) in [(1, 1.0), (2, 2.0), (3, 4.0), (7, 60.0), (19, 60.0)] {
+            let pause = back_off(&retry, attempt).map_or(0.0, |pause| pause.as_secs_f64());
+            assert!(
+                (full * 0.75..=full).contains(&pause),
+                "{pause} s after attempt {attempt}"
+            );
         }
-    }
-}
-
-/// What is kept of an error: its details as long as a result might be.
-fn failure(error: RunError, result_limit: usize) -> TaskFailure {
-    let failure = described(error);
-    let details = failure.details.filter(|details| {
-        let fit = !is_deeper_than(details, MAX_DEPTH) && details.to_string().len() <= result_limit;
-        if !fit {
-            tracing::warn!("the details of an error are more than a result may be; left out");
-        }
-        fit
-    });
-    TaskFailure {
-        code: shortened(failure.code.into_owned(), MAX_CODE).into(),
-        message: shortened(failure.message, MAX_FAILURE),
-        retryable: failure.retryable,
-        details,
-    }
-}
-
-fn described(error: RunError) -> TaskFailure {
-    match error {
-        RunError::Decode(error) => TaskFailure::new(
-            "incompatible_arguments",
-            format!(
-                "the arguments of this task do not fit this version of the tool: {}: {}",
-                error.path, error.message
-            ),
-        ),
-        RunError::Tool(error) => {
-            let facts = facts_of(error.as_ref());
-            TaskFailure {
-                code: facts.code,
-                message: facts.message,
-                retryable: facts.retryable,
-                details: facts.details,
-            }
-        }
-        RunError::Encode(EncodeError::TooLarge { limit }) => TaskFailure::new(
-            "result_too_large",
-            format!("the result is larger than {limit} bytes of JSON; return a reference to it"),
-        ),
-        RunError::Encode(EncodeError::NotJson(message)) => TaskFailure::new(
-            "invalid_result",
-            format!("the result cannot be written as JSON: {message}"),
-        ),
-        RunError::Encode(EncodeError::Mismatch(message)) => TaskFailure::new(
-            "invalid_result",
-            format!("the result does not match the tool's own schema: {message}"),
-        ),
-    }
-}
-
-fn panic_message(payload: &(dyn Any + Send)) -> String {
-    let text = payload
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-    match text {
-        Some(text) => format!("the tool panicked: {text}"),
-        None => "the tool panicked".to_owned(),
-    }
-}
-
-/// The attempt itself. All that is the author's code happens in here, the
-/// `Display` of errors included, so that a panic ends the attempt alone.
-async fn run(
-    entry: Arc<Entry>,
-    context: TaskContext,
-    arguments: Arc<str>,
-    state: Arc<StateMap>,
-    result_limit: usize,
-) -> Result<String, Box<TaskFailure>> {
-    try_run(&entry, &context, &arguments, &state, result_limit)
-        .await
-        .map_err(|error| Box::new(failure(error, result_limit)))
-}
-
-async fn try_run(
-    entry: &Entry,
-    context: &TaskContext,
-    arguments: &str,
-    state: &StateMap,
-    result_limit: usize,
-) -> Result<String, RunError> {
-    let arguments: Value = serde_json::from_str(arguments).map_err(|error| {
-        RunError::Decode(crate::tool::DecodeError {
-            path: String::new(),
-            message: error.to_string(),
-        })
-    })?;
-    let call = Call::new(context, state);
-    let result = entry.tool.run(arguments, call, result_limit).await?;
-    check_result(entry, &result).map_err(RunError::Encode)?;
-    Ok(result)
-}
-
-fn check_result(entry: &Entry, result: &str) -> Result<(), EncodeError> {
-    let value: Value =
-        serde_json::from_str(result).map_err(|error| EncodeError::NotJson(error.to_string()))?;
-    if is_deeper_than(&value, MAX_DEPTH) {
-        return Err(EncodeError::NotJson(format!(
-            "it is nested more than {MAX_DEPTH} levels deep"
-        )));
-    }
-    entry.output.check(&value).map_err(|problems| {
-        let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        EncodeError::Mismatch(texts.join("; "))
-    })
-}
-
-fn is_deeper_than(value: &Value, levels: usize) -> bool {
-    let Some(left) = levels.checked_sub(1) else {
-        return value.is_array() || value.is_object();
-    };
-    match value {
-        Value::Array(items) => items.iter().any(|item| is_deeper_than(item, left)),
-        Value::Object(members) => members.values().any(|member| is_deeper_than(member, left)),
-        _ => false,
+        assert_eq!(back_off(&retry, 20), None);
+        assert!(back_off(&Retry::new(u32::MAX), u32::MAX - 1).is_some());
     }
 }

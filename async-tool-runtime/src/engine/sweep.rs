@@ -14,9 +14,12 @@ use crate::task::TaskId;
 
 /// Most tasks of a kind that one round cleans up.
 const BATCH: usize = 256;
-/// The sweeper looks at least this often, whatever it knows.
+/// The sweeper looks at least this often, whatever it knows, and twice in the
+/// time of a lease, so that a dead worker is found in time.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 const MIN_PAUSE: Duration = Duration::from_millis(10);
+/// How long to wait before following the store's changes again, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Engine {
     /// Cleans up until the engine stops.
@@ -31,12 +34,13 @@ impl Engine {
     }
 
     async fn sweep_once(&self) -> Duration {
+        let longest = MAX_PAUSE.min(self.config.lease / 2);
         let store = Arc::clone(&self.store);
         let reaped = match Self::detached(async move { store.reap(BATCH).await }).await {
             Ok(reaped) => reaped,
             Err(error) => {
                 tracing::warn!(%error, "could not clean up");
-                return MAX_PAUSE;
+                return longest;
             }
         };
         let Reaped {
@@ -69,25 +73,39 @@ impl Engine {
         if ready {
             self.worker.expect_backlog();
         }
-        next.map_or(MAX_PAUSE, |next| next.clamp(MIN_PAUSE, MAX_PAUSE))
+        next.map_or(longest, |next| next.clamp(MIN_PAUSE, longest))
     }
 
     /// Follows what others do in the store, until the engine stops.
     pub(super) async fn follow(self: Arc<Self>, mut changes: BoxStream<'static, Change>) {
-        while let Some(change) = changes.next().await {
-            match change {
-                Change::Task(id) => self.hub.wake(id),
-                Change::Cancel(id) => {
-                    self.hub.wake(id);
-                    // A slow read must not hold up the changes behind it.
-                    let engine = Arc::clone(&self);
-                    tokio::spawn(async move { engine.heed_cancel(id).await });
-                }
-                Change::Queued => self.worker.expect_backlog(),
-                Change::Resync => {
-                    self.worker.expect_backlog();
-                    self.hub.wake_all();
-                }
+        let mut pause = FIRST_PAUSE;
+        loop {
+            while let Some(change) = changes.next().await {
+                pause = FIRST_PAUSE;
+                self.heed_change(change);
+            }
+            tracing::warn!(?pause, "the store's changes ended; following them again");
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+            changes = self.store.changes();
+            // Only now: what happens from here on is told.
+            self.heed_change(Change::Resync);
+        }
+    }
+
+    fn heed_change(self: &Arc<Self>, change: Change) {
+        match change {
+            Change::Task(id) => self.hub.wake(id),
+            Change::Cancel(id) => {
+                self.hub.wake(id);
+                // A slow read must not hold up the changes behind it.
+                let engine = Arc::clone(self);
+                tokio::spawn(async move { engine.heed_cancel(id).await });
+            }
+            Change::Queued => self.worker.expect_backlog(),
+            Change::Resync => {
+                self.worker.expect_backlog();
+                self.hub.wake_all();
             }
         }
     }

@@ -36,7 +36,7 @@ impl View {
         }
     }
 
-    fn live(live: &Live, now: Timestamp) -> Self {
+    pub(super) fn live(live: &Live, now: Timestamp) -> Self {
         let progress = live.progress.state();
         Self {
             record: live.record.clone(),

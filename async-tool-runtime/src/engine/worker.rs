@@ -1,6 +1,6 @@
 //! What this worker executes at the moment.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, hash_map};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -11,6 +11,7 @@ use super::Config;
 use super::admission::Slots;
 use super::stop::{Cause, Stop};
 use crate::catalog::Catalog;
+use crate::log::TaskLog;
 use crate::progress::Progress;
 use crate::store::{Epoch, Lease};
 use crate::task::{SessionId, TaskId, TaskRecord};
@@ -35,7 +36,9 @@ struct Running {
     tasks: HashMap<TaskId, Arc<Live>>,
     /// Attempts that ended, or were given up, without a word to the store,
     /// because the lease was lost.
-    forsaken: HashMap<TaskId, Epoch>,
+    forsaken: HashMap<TaskId, Arc<Live>>,
+    /// Attempts that are over here, and whose bodies cannot be stopped.
+    lingering: HashSet<(TaskId, Epoch)>,
     /// Everything was asked to stop, and so is whatever comes after.
     stopping: Option<Cause>,
 }
@@ -44,6 +47,7 @@ struct Running {
 struct Load {
     running: usize,
     claiming: usize,
+    lingering: usize,
 }
 
 /// A claim under way: the store may have given this worker tasks that it does
@@ -65,6 +69,7 @@ pub(crate) struct Live {
     /// The record as it was claimed.
     pub(crate) record: TaskRecord,
     pub(crate) progress: Progress,
+    pub(crate) log: Arc<TaskLog>,
     pub(crate) stop: Stop,
     /// How many reports were sent.
     pub(crate) reports: AtomicU64,
@@ -107,24 +112,58 @@ impl Worker {
             live.stop.fire(cause.clone());
         }
         running.tasks.insert(live.record.id, live);
-        let count = running.tasks.len();
-        self.load.send_modify(|load| load.running = count);
+        self.count(&running);
     }
 
-    pub(crate) fn remove(&self, id: TaskId) {
+    /// Forgets an attempt. The next one of the same task may be here already.
+    pub(crate) fn remove(&self, live: &Live) {
         let mut running = self.running();
-        running.tasks.remove(&id);
-        let count = running.tasks.len();
-        self.load.send_modify(|load| load.running = count);
+        if let hash_map::Entry::Occupied(present) = running.tasks.entry(live.record.id)
+            && present.get().record.epoch == live.record.epoch
+        {
+            present.remove();
+        }
+        self.count(&running);
+    }
+
+    /// Says that an attempt is over, and that its body goes on.
+    pub(crate) fn linger(&self, live: &Live) {
+        let mut running = self.running();
+        running
+            .lingering
+            .insert((live.record.id, live.record.epoch));
+        self.count(&running);
+    }
+
+    pub(crate) fn unlinger(&self, live: &Live) {
+        let mut running = self.running();
+        running
+            .lingering
+            .remove(&(live.record.id, live.record.epoch));
+        self.count(&running);
+    }
+
+    /// Whether the body of this attempt goes on.
+    pub(crate) fn lingers(&self, id: TaskId, epoch: Epoch) -> bool {
+        self.running().lingering.contains(&(id, epoch))
+    }
+
+    fn count(&self, running: &Running) {
+        let (tasks, lingering) = (running.tasks.len(), running.lingering.len());
+        self.load.send_modify(|load| {
+            load.running = tasks;
+            load.lingering = lingering;
+        });
     }
 
     /// Remembers that an attempt began whose end the store does not know.
-    pub(crate) fn forsake(&self, id: TaskId, epoch: Epoch) {
-        self.running().forsaken.insert(id, epoch);
+    pub(crate) fn forsake(&self, live: &Arc<Live>) {
+        let mut running = self.running();
+        running.forsaken.insert(live.record.id, Arc::clone(live));
     }
 
     /// The attempts whose end the store does not know.
-    pub(crate) fn forsaken(&self) -> HashMap<TaskId, Epoch> {
+    pub(crate) fn forsaken(&self) -> HashMap<TaskId, Arc<Live>> {
         self.running().forsaken.clone()
     }
 
@@ -145,13 +184,17 @@ impl Worker {
     pub(crate) async fn idle(&self) {
         let mut load = self.load.subscribe();
         // The sender is not dropped while `self` is borrowed.
-        let _ = load.wait_for(|load| *load == Load::default()).await;
+        let _ = load
+            .wait_for(|load| load.running == 0 && load.claiming == 0)
+            .await;
     }
 
-    /// Completes when something runs.
+    /// Completes when something runs, or a body goes on.
     pub(crate) async fn busy(&self) {
         let mut load = self.load.subscribe();
-        let _ = load.wait_for(|load| load.running > 0).await;
+        let _ = load
+            .wait_for(|load| load.running > 0 || load.lingering > 0)
+            .await;
     }
 
     /// Asks everything to stop that runs now or is started later.

@@ -10,11 +10,13 @@ use std::time::Duration;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde_json::{Map, Value, json};
 
+use super::list::{self, TaskList};
 use crate::catalog::{Catalog, Entry};
 use crate::descriptor::Annotations;
 use crate::engine::Config;
 use crate::refusal::Problem;
 use crate::schema::Checker;
+use crate::store::LogLine;
 
 /// Names that the framework takes from the arguments of initiate.
 pub(crate) const RESERVED: [&str; 3] = ["idempotency_key", "max_wait_seconds", "callback_url"];
@@ -50,17 +52,31 @@ impl Member {
     }
 }
 
+/// What a published name stands for.
+pub(crate) enum Published<'a> {
+    Member(&'a Member),
+    List(&'a TaskList),
+}
+
 /// All published tools.
 #[derive(Default)]
 pub(crate) struct Families {
     members: BTreeMap<String, Member>,
+    list: Option<TaskList>,
     tools: Vec<Tool>,
 }
 
 impl Families {
     /// The families of all tools; the problems, if they cannot be published.
-    pub(crate) fn of(catalog: &Catalog, config: &Config) -> Result<Self, Vec<String>> {
-        let mut families = Self::default();
+    pub(crate) fn of(
+        catalog: &Catalog,
+        config: &Config,
+        list: Option<TaskList>,
+    ) -> Result<Self, Vec<String>> {
+        let mut families = Self {
+            list,
+            ..Self::default()
+        };
         let mut problems = Vec::new();
         for entry in catalog.iter() {
             for verb in [Verb::Initiate, Verb::Status, Verb::Cancel] {
@@ -68,6 +84,9 @@ impl Families {
                     problems.push(problem);
                 }
             }
+        }
+        if let Some(list) = &families.list {
+            families.tools.push(list.tool().clone());
         }
         families.tools.sort_by(|a, b| a.name.cmp(&b.name));
         if problems.is_empty() {
@@ -82,8 +101,11 @@ impl Families {
         &self.tools
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&Member> {
-        self.members.get(name)
+    pub(crate) fn get(&self, name: &str) -> Option<Published<'_>> {
+        match &self.list {
+            Some(list) if name == list::NAME => Some(Published::List(list)),
+            _ => self.members.get(name).map(Published::Member),
+        }
     }
 
     fn publish(&mut self, entry: &Arc<Entry>, verb: Verb, config: &Config) -> Result<(), String> {
@@ -92,6 +114,15 @@ impl Families {
             Verb::Status => status(entry, config),
             Verb::Cancel => cancel(entry),
         };
+        if self.list.is_some() && tool.name == list::NAME {
+            return Err(format!(
+                "the name `{}` of the tool `{}` at {} is that of the list of tasks; \
+                 change it with `names(...)`",
+                list::NAME,
+                entry.name,
+                entry.descriptor.source,
+            ));
+        }
         if let Some(other) = self.members.get(&*tool.name) {
             return Err(format!(
                 "the name `{}` is used twice: by the tool `{}` at {} and by the tool `{}` at {}; \
@@ -129,6 +160,10 @@ fn initiate(entry: &Entry, config: &Config) -> Tool {
         description.push_str(descriptor.description);
         description.push_str("\n\n");
     }
+    if descriptor.dedupe.is_some() {
+        description
+            .push_str("Equal calls share one task while it runs; stopping it stops it for all. ");
+    }
     description.push_str(&format!(
         "Starts a task. Call {} with its task_id and wait_seconds until done is true; {} stops it. \
          Readable for {} after its end.",
@@ -152,7 +187,7 @@ fn initiate(entry: &Entry, config: &Config) -> Tool {
             "idempotency_key".into(),
             json!({
                 "type": "string", "pattern": "^[!-~]{1,255}$",
-                "description": "Same key and arguments: same task.",
+                "description": "Same key: same task.",
             }),
         );
         properties.insert(
@@ -186,7 +221,10 @@ fn initiate(entry: &Entry, config: &Config) -> Tool {
         defs,
     );
     tool.title = descriptor.title.map(str::to_owned);
-    let hints = descriptor.annotations;
+    let mut hints = descriptor.annotations;
+    if descriptor.dedupe.is_some() {
+        hints.idempotent = hints.idempotent.or(Some(true));
+    }
     if hints != Annotations::new() {
         tool.annotations = Some(ToolAnnotations::from_raw(
             None,
@@ -208,16 +246,15 @@ fn status(entry: &Entry, config: &Config) -> Tool {
             "task_id": text("The task."),
             "wait_seconds": {
                 "type": "number", "minimum": 0,
-                "description": format!(
-                    "Wait this long for the end, at most {cap}. Saves turns."
-                ),
+                "description": format!("Wait for the end, at most {cap}. Saves turns."),
             },
-            "until": {"enum": ["done", "step"], "description": "step: answer a new step too."},
+            "until": {"enum": ["done", "step"], "description": "Or a new step."},
             "since": {
                 "type": "integer", "minimum": 0,
-                "description": "Revision last seen.",
+                "description": "Revision seen.",
             },
             "include_result": {"type": "boolean"},
+            "log_lines": {"type": "integer", "maximum": LogLine::KEPT},
         },
         "required": ["task_id"],
         "additionalProperties": false,
@@ -234,12 +271,13 @@ fn status(entry: &Entry, config: &Config) -> Tool {
             "message": text("What goes on."),
             "progress": {
                 "type": "object",
-                "description": "fraction of all; current of total in step, step_number of step_count.",
+                "description": "fraction of all; current of total in the step.",
             },
             "eta_seconds": integer("Time left."),
             "poll_after_seconds": integer("Ask again then."),
             "attempt": integer("2 if retried."),
             "cancel_requested": {"type": "boolean", "description": "Stopping."},
+            "log": {"type": "array"},
             "result": entry.schemas.output,
             "error": error(),
         },
@@ -282,7 +320,7 @@ fn cancel(entry: &Entry) -> Tool {
 
 /// Puts a tool together. No property of the output is required: refusals have
 /// an `error` alone, and clients check those against the schema as well.
-fn tool(
+pub(super) fn tool(
     name: String,
     description: String,
     input: Map<String, Value>,
@@ -313,7 +351,7 @@ fn integer(description: &str) -> Value {
     json!({"type": "integer", "description": description})
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),

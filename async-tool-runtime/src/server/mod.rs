@@ -4,15 +4,19 @@
 mod compose;
 mod family;
 mod handler;
+mod list;
 mod request;
+mod signals;
 mod stdio;
 mod tools;
 mod wire;
+mod worker;
 
 pub use compose::{Composed, NameClash};
 pub(crate) use family::{Families, RESERVED};
 pub use handler::AsyncTools;
 pub(crate) use handler::ServerIdentity;
+pub(crate) use list::TaskList;
 pub(crate) use request::PrincipalRule;
 pub use request::Request;
 pub use stdio::ServeError;

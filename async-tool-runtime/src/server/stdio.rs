@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
+use futures_util::StreamExt;
 use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
 use rmcp::transport::io::stdio_pipes;
@@ -12,6 +14,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 use super::AsyncTools;
+use super::signals::terminations;
 
 /// The server could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -28,22 +31,36 @@ impl AsyncTools {
     /// When the input ends, the host is about to kill the process: attempts
     /// are asked to stop, waiting calls are answered, and everything is
     /// settled within 1.5 seconds. A signal gives running attempts the drain
-    /// time first; see [`shutdown`](Self::shutdown).
+    /// time first, which a second signal ends; see
+    /// [`shutdown`](Self::shutdown).
+    ///
+    /// Two things are not in its power. Lines that rmcp cannot parse as JSON
+    /// (`NaN`, nesting deeper than 128, bytes that are no UTF-8) or that are
+    /// longer than 16 MiB are dropped without an answer, for there is no
+    /// request id to answer to. And a tokio runtime, so `#[tokio::main]` too,
+    /// does not end before the work given to `spawn_blocking` does: where tools
+    /// ignore their cancellation in there, end the process with
+    /// [`Runtime::shutdown_timeout`](tokio::runtime::Runtime::shutdown_timeout)
+    /// or [`std::process::exit`] after this returns.
     ///
     /// # Errors
     ///
     /// [`ServeError`] if the first message was no MCP handshake.
     pub async fn serve_stdio(self) -> Result<(), ServeError> {
+        // Before the first call can come: until somebody listens to it, a
+        // signal kills the process, with whatever it has begun.
+        let terminations = terminations();
         let (input, output) = stdio_pipes();
-        self.serve_pipes(input, output, terminated()).await
+        self.serve_pipes(input, output, terminations).await
     }
 
-    /// [`serve_stdio`](Self::serve_stdio) over any pair of streams.
+    /// [`serve_stdio`](Self::serve_stdio) over any pair of streams, with a
+    /// stream of requests to end.
     pub(crate) async fn serve_pipes<R, W>(
         self,
         input: R,
         output: W,
-        terminated: impl Future<Output = ()>,
+        mut terminations: impl Stream<Item = ()> + Unpin,
     ) -> Result<(), ServeError>
     where
         R: AsyncRead + Send + Unpin + 'static,
@@ -67,53 +84,35 @@ impl AsyncTools {
             }
         };
         tokio::pin!(serve);
+        // In this order, so that it is no matter of luck: what could not be
+        // served is an error, and a host that is gone waits for no drain.
         let drain = tokio::select! {
+            biased;
             served = &mut serve => {
                 self.shutdown_within(Duration::ZERO).await;
                 return served;
             }
             () = ended.cancelled() => Duration::ZERO,
-            () = terminated => self.shared().server.engine.config.drain,
+            Some(()) = terminations.next() => self.shared().server.engine.config.drain,
         };
-        // A host that closes the input after a signal has no time for a drain.
+        // A host that closes the input after a signal has no time for a drain,
+        // and who sends a second one no patience.
+        let hurry = async {
+            tokio::select! {
+                () = ended.cancelled() => {}
+                Some(()) = terminations.next() => {}
+            }
+        };
         tokio::select! {
+            biased;
             () = self.shutdown_within(drain) => {}
-            () = ended.cancelled(), if !drain.is_zero() => {
+            () = hurry, if !drain.is_zero() => {
                 self.shutdown_within(Duration::ZERO).await;
             }
         }
         // rmcp's own task writes the answers to calls that were waiting.
         let _ = tokio::time::timeout(FLUSH, serve).await;
         Ok(())
-    }
-}
-
-/// Completes when the process is asked to end: SIGTERM, or Ctrl-C where the
-/// server is tried out in a terminal.
-async fn terminated() {
-    #[cfg(unix)]
-    let term = async {
-        use tokio::signal::unix::{SignalKind, signal};
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot watch for SIGTERM");
-                std::future::pending::<()>().await;
-            }
-        }
-    };
-    #[cfg(not(unix))]
-    let term = std::future::pending::<()>();
-    tokio::select! {
-        () = term => {}
-        interrupted = tokio::signal::ctrl_c() => {
-            if let Err(error) = interrupted {
-                tracing::warn!(%error, "cannot watch for Ctrl-C");
-                std::future::pending::<()>().await;
-            }
-        }
     }
 }
 
@@ -147,10 +146,12 @@ impl<R: AsyncRead + Unpin> AsyncRead for WatchEnd<R> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::stream;
     use rmcp::model::CallToolRequestParams;
     use rmcp::{RoleClient, service::RunningService};
     use serde_json::json;
     use tokio::io::DuplexStream;
+    use tokio::sync::mpsc;
     use tokio::task::JoinHandle;
     use tokio::time::Instant;
 
@@ -162,8 +163,14 @@ mod tests {
     struct Host {
         client: RunningService<RoleClient, ()>,
         server: JoinHandle<Result<(), ServeError>>,
-        terminate: CancellationToken,
+        terminate: mpsc::UnboundedSender<()>,
         tools: AsyncTools,
+    }
+
+    impl Host {
+        fn terminate(&self) {
+            self.terminate.send(()).expect("the server listens");
+        }
     }
 
     async fn host() -> Host {
@@ -176,9 +183,9 @@ mod tests {
             .expect("builds");
         let (client_end, server_end): (DuplexStream, DuplexStream) = tokio::io::duplex(4096);
         let (input, output) = tokio::io::split(server_end);
-        let terminate = CancellationToken::new();
-        let terminated = terminate.clone().cancelled_owned();
-        let server = tokio::spawn(tools.clone().serve_pipes(input, output, terminated));
+        let (terminate, mut asked) = mpsc::unbounded_channel();
+        let terminations = stream::poll_fn(move |context| asked.poll_recv(context));
+        let server = tokio::spawn(tools.clone().serve_pipes(input, output, terminations));
         let client = ().serve(client_end).await.expect("handshake");
         Host {
             client,
@@ -241,7 +248,7 @@ mod tests {
         let short = call(&host.client, "sleep_initiate", json!({"seconds": 5})).await;
         let long = call(&host.client, "sleep_initiate", json!({"seconds": 3600})).await;
         let asked = Instant::now();
-        host.terminate.cancel();
+        host.terminate();
         host.server.await.expect("no panic").expect("served");
         assert!(
             asked.elapsed() <= Duration::from_millis(11_500),
@@ -265,7 +272,7 @@ mod tests {
     async fn the_end_of_the_input_cuts_a_drain_short() {
         let host = host().await;
         call(&host.client, "sleep_initiate", json!({"seconds": 3600})).await;
-        host.terminate.cancel();
+        host.terminate();
         tokio::time::sleep(Duration::from_secs(1)).await;
         let closed = Instant::now();
         drop(host.client);
@@ -278,17 +285,65 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_second_signal_cuts_a_drain_short() {
+        let host = host().await;
+        let task = call(&host.client, "sleep_initiate", json!({"seconds": 3600})).await;
+        host.terminate();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!host.server.is_finished());
+        let asked = Instant::now();
+        host.terminate();
+        host.server.await.expect("no panic").expect("served");
+        assert!(
+            asked.elapsed() <= Duration::from_millis(1500),
+            "{:?}",
+            asked.elapsed()
+        );
+        let id = task["task_id"].as_str().expect("an id");
+        assert_eq!(
+            status_in_store(&host.tools, id).await,
+            crate::store::Status::Failed
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_of_signals_that_ends_asks_for_nothing() {
+        let Host {
+            client,
+            server,
+            terminate,
+            ..
+        } = host().await;
+        drop(terminate);
+        let long = call(&client, "sleep_initiate", json!({"seconds": 60})).await;
+        let wait = json!({"task_id": long["task_id"], "wait_seconds": 50});
+        call(&client, "sleep_status", wait).await;
+        assert!(!server.is_finished());
+    }
+
+    /// Without a handler the signal would kill the process that runs this.
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn signals_are_caught_before_anybody_polls_for_them() {
+        let mut terminations = terminations();
+        for signal in ["TERM", "INT"] {
+            let sent = std::process::Command::new("sh")
+                .args(["-c", "kill -s \"$0\" \"$1\"", signal])
+                .arg(std::process::id().to_string())
+                .status();
+            assert!(sent.is_ok_and(|status| status.success()));
+            assert_eq!(terminations.next().await, Some(()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_host_that_says_nothing_is_no_error() {
         let tools = AsyncTools::builder()
             .registry(Registry::new().with(SleepTool))
             .build()
             .await
             .expect("builds");
-        let served = tools.serve_pipes(
-            tokio::io::empty(),
-            tokio::io::sink(),
-            std::future::pending(),
-        );
+        let served = tools.serve_pipes(tokio::io::empty(), tokio::io::sink(), stream::pending());
         assert!(served.await.is_ok());
     }
 }

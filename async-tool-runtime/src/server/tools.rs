@@ -12,9 +12,9 @@ use rmcp::service::{Peer, RequestContext};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::family::{Families, Member, Verb};
+use super::family::{Families, Member, Published, Verb};
 use super::request::PrincipalRule;
-use super::wire::{self, Snapshot};
+use super::wire::{self, Snapshot, to_result};
 use crate::engine::{Asker, Engine, Initiate, Reporter, Until, View, Wait};
 use crate::refusal::Refusal;
 use crate::task::Principal;
@@ -39,12 +39,17 @@ impl ToolServer {
         arguments: Map<String, Value>,
         context: &RequestContext<RoleServer>,
     ) -> Option<CallToolResult> {
-        let member = self.families.get(name)?;
+        let published = self.families.get(name)?;
         // Finding the principal and reading arguments run the application's
         // code; rmcp does not answer a request whose handler panics.
         let answered = AssertUnwindSafe(async {
             let principal = self.principal.of(context)?;
-            self.answer(member, principal, arguments, context).await
+            match published {
+                Published::Member(member) => {
+                    self.answer(member, principal, arguments, context).await
+                }
+                Published::List(list) => list.call(&self.engine, principal, arguments).await,
+            }
         })
         .catch_unwind()
         .await
@@ -102,7 +107,7 @@ impl ToolServer {
             initiated.replayed,
             self.engine.config.wait_cap,
         );
-        Ok(snapshot.to_result())
+        Ok(to_result(&snapshot))
     }
 
     async fn status(
@@ -142,7 +147,18 @@ impl ToolServer {
             .get("include_result")
             .and_then(Value::as_bool)
             .unwrap_or(true);
-        Ok(Snapshot::of(&view, include_result).to_result())
+        let lines = arguments
+            .get("log_lines")
+            .and_then(Value::as_u64)
+            .and_then(|lines| usize::try_from(lines).ok())
+            .unwrap_or(0);
+        let log = match lines {
+            0 => None,
+            lines => Some(self.engine.log(view.record.id, lines).await?),
+        };
+        Ok(to_result(
+            &Snapshot::of(&view, include_result).with_log(log.as_deref()),
+        ))
     }
 
     async fn cancel(
@@ -160,7 +176,7 @@ impl ToolServer {
             .engine
             .cancel(asker, task_id(arguments)?, reason.into())
             .await?;
-        Ok(Snapshot::of(&view, true).to_result())
+        Ok(to_result(&Snapshot::of(&view, true)))
     }
 }
 

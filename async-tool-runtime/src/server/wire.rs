@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::descriptor::Descriptor;
 use crate::engine::View;
 use crate::refusal::Refusal;
-use crate::store::{Outcome, Status};
+use crate::store::{LogLine, Outcome, Status};
 use crate::task::TaskId;
 
 /// A task at one moment, as a client sees it. What does not apply is absent.
@@ -45,6 +45,8 @@ pub(crate) struct Snapshot<'a> {
     finished_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -99,6 +101,7 @@ impl<'a> Snapshot<'a> {
             started_at: None,
             finished_at: None,
             expires_at: None,
+            log: None,
             result: None,
             error: None,
         };
@@ -151,16 +154,30 @@ impl<'a> Snapshot<'a> {
         self
     }
 
-    /// The tool result: the structure, and as text the same JSON in the order
-    /// of the fields above, which begins with what matters most to a reader.
-    pub(crate) fn to_result(&self) -> CallToolResult {
-        // Strings, numbers and JSON: neither can fail.
-        let text = serde_json::to_string(self).unwrap_or_default();
-        let structure = serde_json::to_value(self).unwrap_or_default();
-        let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
-        result.structured_content = Some(structure);
-        result
+    /// Adds the last lines of the task's log.
+    pub(crate) fn with_log(mut self, log: Option<&[LogLine]>) -> Self {
+        let line = |line: &LogLine| format!("{} {}", line.at, line.text);
+        self.log = log.map(|lines| lines.iter().map(line).collect());
+        self
     }
+
+    /// Adds what tells tasks of a list apart.
+    pub(crate) fn listed(mut self, view: &'a View) -> Self {
+        self.tool = Some(&view.record.tool);
+        self.created_at = Some(view.record.created_at.to_string());
+        self
+    }
+}
+
+/// The tool result: the structure, and as text the same JSON in the order of
+/// its fields, which begins with what matters most to a reader.
+pub(crate) fn to_result(answer: &impl Serialize) -> CallToolResult {
+    // Strings, numbers and JSON: neither can fail.
+    let text = serde_json::to_string(answer).unwrap_or_default();
+    let structure = serde_json::to_value(answer).unwrap_or_default();
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
+    result.structured_content = Some(structure);
+    result
 }
 
 impl<'a> Progress<'a> {

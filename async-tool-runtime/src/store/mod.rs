@@ -33,6 +33,8 @@
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 mod types;
 mod url;
 
@@ -48,6 +50,8 @@ pub use crate::task::{
     Timestamp,
 };
 pub use memory::MemoryStore;
+#[cfg(feature = "sqlite")]
+pub use sqlite::SqliteStore;
 pub use types::{
     Admission, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, Owned, Owner, Reaped,
     Report, StepRecord, Want,

@@ -26,6 +26,8 @@ pub async fn from_url(url: &str) -> Result<Box<dyn OpenStore>, StoreError> {
     match scheme {
         "memory" if rest.is_empty() => Ok(Box::new(MemoryStore::new())),
         "memory" => Err(StoreError::new("`memory:` takes nothing after the colon")),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => sqlite(rest).await,
         _ => Err(unknown(&format!("has the unknown scheme `{scheme}:`"))),
     }
 }
@@ -38,4 +40,18 @@ fn unknown(problem: &str) -> StoreError {
     ))
 }
 
-const KINDS: &[&str] = &["`memory:`"];
+#[cfg(feature = "sqlite")]
+async fn sqlite(path: &str) -> Result<Box<dyn OpenStore>, StoreError> {
+    if path.starts_with("//") && !path.starts_with("///") {
+        return Err(StoreError::new(
+            "a path follows `sqlite:`, as in `sqlite:tasks.db` or `sqlite:/var/lib/tasks.db`",
+        ));
+    }
+    Ok(Box::new(super::SqliteStore::open(path).await?))
+}
+
+const KINDS: &[&str] = &[
+    "`memory:`",
+    #[cfg(feature = "sqlite")]
+    "`sqlite:PATH`",
+];

@@ -1,6 +1,6 @@
 use async_tool::async_tool;
 
-#[async_tool(timeout = "200years")]
+#[async_tool(timeout = "101y")]
 async fn build() {}
 
 fn main() {}

@@ -9,8 +9,8 @@ use tokio::process::{ChildStderr, ChildStdout, Command};
 
 /// A child process that leads a group of its own (a job, on Windows).
 ///
-/// Cargo starts compilers, which start linkers; killing cargo alone would leave
-/// those running. Dropping this kills the whole group, so that a task that is
+/// What is run starts processes of its own, as cargo starts compilers, which
+/// start linkers; killing the leader alone would leave those running. Dropping this kills the whole group, so that a task that is
 /// dropped half-way leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct ProcessGroup {
@@ -50,8 +50,8 @@ impl ProcessGroup {
     }
 
     /// Kills all of the group and waits for the leader. There is no asking
-    /// first: cargo and rustc are made to survive it, and a caller who cancels
-    /// wants the processor back.
+    /// first: what the examples run is made to survive it, and a caller who
+    /// cancels wants the processor back.
     pub(crate) async fn kill(&mut self) {
         self.start_kill();
         let _ = self.wait().await;

@@ -1,0 +1,146 @@
+//! Telling the store what became of a task, until it has heard.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Engine;
+use super::supervise::Verdict;
+use super::worker::Live;
+use crate::steps::Pauses;
+use crate::store::{
+    End, Epoch, Outcome, Refused, Release, Retry, Store, StoreError, TaskFailure, TaskId,
+};
+
+/// A larger result is put ahead of the end, so that finishing is quick.
+const PUT_AHEAD: usize = 256 * 1024;
+
+impl Engine {
+    /// Writes what became of a task. It tries as long as the engine runs: the
+    /// epoch keeps a late write from doing harm, and a result is too dear to
+    /// be lost because the store was away for a while.
+    pub(super) async fn settle(&self, live: &Live, verdict: Verdict, lingers: bool) {
+        let revision = live.revision(live.progress.state().step_changes);
+        let log = live.log.unstored();
+        let (id, epoch) = (live.record.id, live.record.epoch);
+        match verdict {
+            Verdict::End(outcome) => {
+                let mut end = End::new(outcome, revision).with_log(log);
+                end.lingers = lingers;
+                self.until_written(id, |store| finish(store, id, epoch, end.clone()))
+                    .await;
+            }
+            Verdict::Again(pause, message) => {
+                let retry = Retry::new(pause, message, revision).with_log(log);
+                let release = Release::Retry(retry);
+                self.until_written(id, |store| {
+                    let release = release.clone();
+                    async move { store.release(id, epoch, release).await }
+                })
+                .await;
+                // The end of its back-off may be the next thing to happen.
+                self.sweep.notify_one();
+            }
+        }
+    }
+
+    /// Frees what an ended task kept while its body went on.
+    pub(super) async fn let_go(&self, live: &Live) {
+        let (id, epoch) = (live.record.id, live.record.epoch);
+        self.until_written(id, |store| async move {
+            store.release(id, epoch, Release::Stopped).await
+        })
+        .await;
+    }
+
+    async fn until_written<F>(&self, id: TaskId, write: impl Fn(Arc<dyn Store>) -> F)
+    where
+        F: Future<Output = Result<Result<(), Refused>, StoreError>> + Send + 'static,
+    {
+        let mut pauses = Pauses::default();
+        loop {
+            match Self::detached(write(Arc::clone(&self.store))).await {
+                Ok(Ok(())) => return,
+                Ok(Err(refused)) => {
+                    tracing::warn!(?refused, task_id = %id, "somebody else has this task by now");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, task_id = %id, "could not write what became of a task");
+                }
+            }
+            if self
+                .stopped
+                .run_until_cancelled(pauses.pause())
+                .await
+                .is_none()
+            {
+                return;
+            }
+        }
+    }
+
+    /// Gives back what was claimed and cannot be started.
+    pub(super) async fn give_back(&self, id: TaskId, epoch: Epoch) {
+        self.release(id, epoch, Release::NotStarted).await;
+    }
+
+    /// One try: whoever asks comes again, or the lease runs out.
+    pub(super) async fn release(&self, id: TaskId, epoch: Epoch, release: Release) {
+        let store = Arc::clone(&self.store);
+        let released = Self::detached(async move { store.release(id, epoch, release).await }).await;
+        if let Err(error) = released {
+            tracing::warn!(%error, task_id = %id, "could not give a task back");
+        }
+    }
+
+    /// Settles an attempt that was stopped because the lease seemed lost. It
+    /// may have had effects: it is repeated only where the tool allows that
+    /// (invariant 7).
+    pub(super) async fn settle_forsaken(&self, live: &Live) {
+        let (id, epoch) = (live.record.id, live.record.epoch);
+        let store = Arc::clone(&self.store);
+        let log = live.log.unstored();
+        let written = if live.record.attempt < live.record.max_attempts {
+            let retry = Retry::new(
+                Duration::ZERO,
+                "its worker lost the store for a while; the task will be started again",
+                0,
+            );
+            let release = Release::Retry(retry.with_log(log));
+            Self::detached(async move { store.release(id, epoch, release).await }).await
+        } else {
+            let failure = TaskFailure::interrupted(
+                "the worker lost the store while it executed the task; \
+                 what it had done by then may have had effects",
+            );
+            let end = End::new(Outcome::Failed(Box::new(failure)), 0).with_log(log);
+            Self::detached(async move { store.finish(id, epoch, end).await }).await
+        };
+        match written {
+            Ok(_) => {
+                self.worker.forget(id);
+                self.hub.wake(id);
+            }
+            // The next beat tries again.
+            Err(error) => tracing::warn!(%error, task_id = %id, "could not interrupt a task"),
+        }
+    }
+}
+
+async fn finish(
+    store: Arc<dyn Store>,
+    id: TaskId,
+    epoch: Epoch,
+    mut end: End,
+) -> Result<Result<(), Refused>, StoreError> {
+    if let Outcome::Completed(result) = &mut end.outcome
+        && result.len() > PUT_AHEAD
+    {
+        let result = std::mem::take(result);
+        if let Err(refused) = store.put_result(id, epoch, result).await? {
+            return Ok(Err(refused));
+        }
+        end.ahead = true;
+    }
+    store.finish(id, epoch, end).await
+}

@@ -1,0 +1,377 @@
+//! What the operations of one transaction share, and write once at its end:
+//! lengths of queues, sessions, and what changed.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::changes::{self, Left};
+use super::error::Done;
+use super::rows::{self, Stored};
+use super::sessions::{Moment, Observations};
+use super::statement;
+use crate::store::{Change, Lease};
+use crate::task::{ConcurrencyLimit, Outcome, SessionId, Status, TaskRecord, Timestamp};
+
+/// One transaction, or a look before one.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    pub(super) connection: &'a Connection,
+    pub(super) sessions: &'a mut Observations,
+    queues: HashMap<i64, Queues>,
+    /// How many tasks hold a concurrency key, as far as anybody asked.
+    holders: HashMap<(i64, Arc<str>), u32>,
+    /// Sessions that got a renewal.
+    renewed: HashMap<(i64, SessionId), (Duration, Moment)>,
+    /// Sessions that lost a task.
+    disowned: HashSet<(i64, SessionId)>,
+    changes: Vec<(i64, Change)>,
+}
+
+/// Lengths of a namespace's queues.
+#[derive(Debug, Default)]
+struct Queues {
+    tools: HashMap<Arc<str>, i64>,
+    total: i64,
+    changed: HashSet<Arc<str>>,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(connection: &'a Connection, sessions: &'a mut Observations) -> Self {
+        Self {
+            connection,
+            sessions,
+            queues: HashMap::new(),
+            holders: HashMap::new(),
+            renewed: HashMap::new(),
+            disowned: HashSet::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    pub(super) fn changed(&mut self, ns: i64, change: Change) {
+        self.changes.push((ns, change));
+    }
+
+    /// How many tasks of a tool are queued.
+    pub(super) fn queued(&mut self, ns: i64, tool: &Arc<str>) -> Done<usize> {
+        let queued = self.queues(ns)?.tools.get(tool).copied().unwrap_or(0);
+        Ok(usize::try_from(queued).unwrap_or(0))
+    }
+
+    /// How many tasks of a namespace are queued.
+    pub(super) fn queued_in_all(&mut self, ns: i64) -> Done<usize> {
+        Ok(usize::try_from(self.queues(ns)?.total).unwrap_or(0))
+    }
+
+    fn queues(&mut self, ns: i64) -> Done<&mut Queues> {
+        if !self.queues.contains_key(&ns) {
+            let mut queues = Queues::default();
+            let mut statement = statement::prepare(
+                self.connection,
+                "SELECT tool, queued FROM queues WHERE ns = ?1",
+            )?;
+            let mut lengths = statement.query([ns])?;
+            while let Some(length) = lengths.next()? {
+                let queued: i64 = length.get(1)?;
+                queues.tools.insert(rows::text(length, 0)?, queued);
+                queues.total += queued;
+            }
+            self.queues.insert(ns, queues);
+        }
+        Ok(self.queues.entry(ns).or_default())
+    }
+
+    fn queue(&mut self, ns: i64, tool: &Arc<str>, by: i64) -> Done<()> {
+        let queues = self.queues(ns)?;
+        *queues.tools.entry(Arc::clone(tool)).or_default() += by;
+        queues.total += by;
+        queues.changed.insert(Arc::clone(tool));
+        Ok(())
+    }
+
+    /// Whether a task with this key could be claimed.
+    pub(super) fn has_room(
+        &mut self,
+        ns: i64,
+        concurrency: Option<&ConcurrencyLimit>,
+    ) -> Done<bool> {
+        let Some(concurrency) = concurrency else {
+            return Ok(true);
+        };
+        let place = (ns, Arc::clone(&concurrency.key));
+        if let Some(holders) = self.holders.get(&place) {
+            return Ok(*holders < concurrency.limit);
+        }
+        let mut statement = statement::prepare(
+            self.connection,
+            "SELECT count(*) FROM tasks INDEXED BY tasks_holders \
+             WHERE ns = ?1 AND concurrency_key = ?2 AND owner IS NOT NULL",
+        )?;
+        let holders: u32 = statement.query_row((ns, concurrency.key.as_ref()), |row| row.get(0))?;
+        self.holders.insert(place, holders);
+        Ok(holders < concurrency.limit)
+    }
+
+    /// Says that a session owns something from now on, or still does.
+    pub(super) fn renew(&mut self, ns: i64, lease: Lease, moment: Moment) {
+        self.renewed
+            .insert((ns, lease.session), (lease.duration, moment));
+    }
+
+    /// Counts a new task.
+    pub(super) fn added(&mut self, ns: i64, record: &TaskRecord) -> Done<()> {
+        if record.status == Status::Queued {
+            self.queue(ns, &record.tool, 1)?;
+        }
+        self.forget_holders(ns, record);
+        Ok(())
+    }
+
+    /// Counts a task that is no more.
+    pub(super) fn removed(&mut self, ns: i64, record: &TaskRecord) -> Done<()> {
+        if record.status == Status::Queued {
+            self.queue(ns, &record.tool, -1)?;
+        }
+        if let Some(owner) = record.owner {
+            self.disowned.insert((ns, owner));
+        }
+        self.forget_holders(ns, record);
+        Ok(())
+    }
+
+    fn forget_holders(&mut self, ns: i64, record: &TaskRecord) {
+        if let Some(concurrency) = &record.concurrency {
+            self.holders.remove(&(ns, Arc::clone(&concurrency.key)));
+        }
+    }
+
+    /// Applies a transition to a task, and keeps what it changed.
+    pub(super) fn change<T>(
+        &mut self,
+        ns: i64,
+        stored: &mut Stored,
+        transition: impl FnOnce(&mut TaskRecord) -> T,
+    ) -> Done<T> {
+        let before = Before::of(&stored.record);
+        let outcome = transition(&mut stored.record);
+        self.update(stored.seq, &before, &stored.record)?;
+
+        let record = &stored.record;
+        match (before.status, record.status) {
+            (Status::Queued, after) if after != Status::Queued => {
+                self.queue(ns, &record.tool, -1)?;
+            }
+            (before, Status::Queued) if before != Status::Queued => {
+                self.queue(ns, &record.tool, 1)?;
+            }
+            _ => {}
+        }
+        if before.owner != record.owner {
+            if let Some(owner) = before.owner {
+                self.disowned.insert((ns, owner));
+            }
+            self.forget_holders(ns, record);
+        }
+        if record.status.is_terminal() && !before.status.is_terminal() {
+            // Nobody runs it again.
+            self.forget("DELETE FROM arguments WHERE task = ?1", stored.seq)?;
+            self.forget("DELETE FROM steps WHERE task = ?1", stored.seq)?;
+            if record.status != Status::Completed {
+                self.forget("DELETE FROM results WHERE task = ?1", stored.seq)?;
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Runs a statement that deletes what belongs to a task.
+    pub(super) fn forget(&self, sql: &'static str, seq: i64) -> Done<()> {
+        statement::prepare(self.connection, sql)?.execute([seq])?;
+        Ok(())
+    }
+
+    /// Writes the columns that differ, and no index that does not depend on
+    /// them.
+    fn update(&self, seq: i64, before: &Before, after: &TaskRecord) -> Done<()> {
+        let mut update = Update::default();
+        if before.status != after.status {
+            update.set("status", rows::status_code(after.status));
+        }
+        if before.epoch != after.epoch.0 {
+            update.set("epoch", rows::integer(after.epoch.0));
+        }
+        if before.revision != after.revision {
+            update.set("revision", rows::integer(after.revision));
+        }
+        if before.report != after.report {
+            update.set("report", rows::integer(after.report));
+        }
+        if before.attempt != after.attempt {
+            update.set("attempt", after.attempt);
+        }
+        if before.owner != after.owner {
+            update.set("owner", after.owner.map(|owner| owner.to_bytes().to_vec()));
+        }
+        if before.not_before != after.not_before {
+            update.set("not_before", instant(after.not_before));
+        }
+        if before.started_at != after.started_at {
+            update.set("started_at", instant(after.started_at));
+        }
+        if before.finished_at != after.finished_at {
+            update.set("finished_at", instant(after.finished_at));
+            update.set("expires_at", instant(after.expires_at()));
+        }
+        if before.cancel != after.cancel.is_some() {
+            update.set("cancel", after.cancel.as_deref().map(str::to_owned));
+        }
+        match &after.progress {
+            Some(progress) if Arc::ptr_eq(progress, rows::unread()) => {}
+            Some(progress) => update.set("progress", rows::json(progress.as_ref())?),
+            None => update.set("progress", None::<String>),
+        }
+        if let Some(outcome) = &after.outcome
+            && !matches!(outcome, Outcome::Completed(_))
+        {
+            update.set("outcome", rows::outcome_text(outcome)?);
+        }
+        update.run(self.connection, seq)
+    }
+
+    /// Writes what was collected, and returns the changes to be told.
+    pub(super) fn complete(mut self) -> Done<Completed> {
+        let mut observed = Vec::new();
+        for (ns, queues) in &self.queues {
+            for tool in &queues.changed {
+                let mut statement = statement::prepare(
+                    self.connection,
+                    "INSERT INTO queues (ns, tool, queued) VALUES (?1, ?2, ?3) \
+                     ON CONFLICT DO UPDATE SET queued = excluded.queued",
+                )?;
+                statement.execute((ns, tool.as_ref(), queues.tools.get(tool)))?;
+            }
+        }
+        for ((ns, session), (lease, moment)) in self.renewed.drain() {
+            if self.disowned.remove(&(ns, session)) && !owns(self.connection, ns, session)? {
+                end_session(self.connection, ns, session)?;
+                continue;
+            }
+            // A session that comes back must not look like the one that was
+            // seen before: its count starts anywhere.
+            let mut statement = statement::prepare(
+                self.connection,
+                "INSERT INTO sessions (ns, session, beats, lease) VALUES (?1, ?2, random() / 4, ?3) \
+                 ON CONFLICT DO UPDATE SET beats = beats + 1, lease = excluded.lease \
+                 RETURNING beats",
+            )?;
+            let beats = statement
+                .query_row((ns, session.to_bytes(), rows::millis(lease)), |row| {
+                    row.get(0)
+                })?;
+            observed.push((ns, session, beats, lease, moment));
+        }
+        for (ns, session) in self.disowned.drain() {
+            if !owns(self.connection, ns, session)? {
+                end_session(self.connection, ns, session)?;
+            }
+        }
+        Ok(Completed {
+            left: changes::leave(self.connection, &self.changes)?,
+            changes: self.changes,
+            observed,
+        })
+    }
+}
+
+/// What a transaction did, to be told once it is committed.
+#[derive(Debug)]
+pub(super) struct Completed {
+    pub(super) changes: Vec<(i64, Change)>,
+    pub(super) left: Option<Left>,
+    /// Sessions of this process, as they are now.
+    pub(super) observed: Vec<(i64, SessionId, i64, Duration, Moment)>,
+}
+
+fn owns(connection: &Connection, ns: i64, session: SessionId) -> Done<bool> {
+    let mut statement = statement::prepare(
+        connection,
+        "SELECT 1 FROM tasks INDEXED BY tasks_owner WHERE ns = ?1 AND owner = ?2 LIMIT 1",
+    )?;
+    let found = statement.query_row((ns, session.to_bytes()), |_| Ok(()));
+    Ok(found.optional()?.is_some())
+}
+
+fn end_session(connection: &Connection, ns: i64, session: SessionId) -> Done<()> {
+    let mut statement = statement::prepare(
+        connection,
+        "DELETE FROM sessions WHERE ns = ?1 AND session = ?2",
+    )?;
+    statement.execute((ns, session.to_bytes()))?;
+    Ok(())
+}
+
+fn instant(moment: Option<Timestamp>) -> Option<i64> {
+    moment.map(|moment| rows::integer(moment.0))
+}
+
+/// What [`Work::update`] compares with.
+#[derive(Debug)]
+struct Before {
+    status: Status,
+    epoch: u64,
+    revision: u64,
+    report: u64,
+    attempt: u32,
+    owner: Option<SessionId>,
+    not_before: Option<Timestamp>,
+    started_at: Option<Timestamp>,
+    finished_at: Option<Timestamp>,
+    cancel: bool,
+}
+
+impl Before {
+    fn of(record: &TaskRecord) -> Self {
+        Self {
+            status: record.status,
+            epoch: record.epoch.0,
+            revision: record.revision,
+            report: record.report,
+            attempt: record.attempt,
+            owner: record.owner,
+            not_before: record.not_before,
+            started_at: record.started_at,
+            finished_at: record.finished_at,
+            cancel: record.cancel.is_some(),
+        }
+    }
+}
+
+/// An UPDATE of the columns that are set.
+#[derive(Debug, Default)]
+struct Update {
+    assignments: String,
+    values: Vec<rusqlite::types::Value>,
+}
+
+impl Update {
+    fn set(&mut self, column: &str, value: impl Into<rusqlite::types::Value>) {
+        if !self.assignments.is_empty() {
+            self.assignments.push_str(" = ?, ");
+        }
+        self.assignments.push_str(column);
+        self.values.push(value.into());
+    }
+
+    fn run(mut self, connection: &Connection, seq: i64) -> Done<()> {
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        self.values.push(seq.into());
+        let sql = format!("UPDATE tasks SET {} = ? WHERE seq = ?", self.assignments);
+        let mut statement = statement::prepare(connection, &sql)?;
+        statement.execute(rusqlite::params_from_iter(self.values))?;
+        Ok(())
+    }
+}

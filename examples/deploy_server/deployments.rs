@@ -1,0 +1,59 @@
+//! What the server deploys, and where.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::artifact::Artifact;
+use crate::error::DeployError;
+use crate::name::Name;
+use crate::root::{Root, Unresolved};
+use crate::service::Service;
+use crate::stage::Limits;
+
+/// All services below a root, and what may be deployed to them.
+#[derive(Debug, Clone)]
+pub(crate) struct Deployments {
+    root: PathBuf,
+    artifacts: Root,
+    pub(crate) limits: Limits,
+}
+
+impl Deployments {
+    /// Deploys what is in `artifacts` below `root`.
+    pub(crate) fn open(root: &Path, artifacts: &Path) -> io::Result<Self> {
+        let artifacts = Root::open(artifacts)?;
+        let explain = |error: io::Error| {
+            let message = format!("cannot deploy to `{}`: {error}", root.display());
+            io::Error::new(error.kind(), message)
+        };
+        let open = || {
+            fs::create_dir_all(root)?;
+            root.canonicalize()
+        };
+        Ok(Self {
+            root: open().map_err(explain)?,
+            artifacts,
+            limits: Limits {
+                bytes: 4 << 30,
+                entries: 100_000,
+            },
+        })
+    }
+
+    pub(crate) fn service(&self, environment: &Name, service: &Name) -> Service {
+        Service::new(&self.root, environment, service)
+    }
+
+    /// The artifact at `path`, which is relative to the directory of artifacts.
+    pub(crate) fn artifact(&self, path: &Path) -> Result<Artifact, DeployError> {
+        let asked = || path.display().to_string();
+        let found = self.artifacts.resolve(path).map_err(|why| match why {
+            Unresolved::Outside => DeployError::OutsideArtifacts(asked()),
+            Unresolved::Missing => DeployError::NoArtifact(asked()),
+        })?;
+        if self.root.starts_with(&found) {
+            return Err(DeployError::HoldsRoot(asked()));
+        }
+        Artifact::at(found, path)
+    }
+}

@@ -1,0 +1,179 @@
+//! Deployments that are killed, and attempts that follow others.
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use async_tool::{TaskContext, ToolError};
+
+use super::{Call, Fixture, checked};
+use crate::deployments::Deployments;
+use crate::service::Release;
+
+const DIRECTORY: &str = "DEPLOY_UNTIL_KILLED";
+
+/// What `current` leads to is a whole release, and so is everything else in
+/// `releases`.
+fn check_whole(service: &Path) -> u64 {
+    let whole = |release: &Path| {
+        let file = |path: &str| fs::read_to_string(release.join(path)).unwrap();
+        assert_eq!(file("version"), file("bin/run"), "{release:?}");
+        let manifest: Release = serde_json::from_str(&file(".release.json")).unwrap();
+        assert_eq!(
+            release.file_name().unwrap().to_str(),
+            Some(&*manifest.number.to_string())
+        );
+        manifest.number
+    };
+    for release in fs::read_dir(service.join("releases")).unwrap() {
+        whole(&release.unwrap().path());
+    }
+    whole(&service.join("current").canonicalize().unwrap())
+}
+
+#[test]
+fn a_kill_at_any_moment_leaves_a_whole_release_live() {
+    let fixture = Fixture::new();
+    let service = fixture.path("");
+    let live = || fs::read_link(service.join("current")).ok();
+    let mut last = 0;
+    for round in 0..30 {
+        let before = live();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "tests::killed::deploys_until_killed"])
+            .env(DIRECTORY, fixture.directory.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        while live() == before {
+            assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+            std::thread::yield_now();
+        }
+        // It deploys every few milliseconds: this is any moment of that.
+        let moment = Instant::now() + Duration::from_micros(round * 211);
+        while Instant::now() < moment {}
+        child.kill().unwrap();
+        assert_eq!(child.wait().unwrap().signal(), Some(9));
+
+        let number = check_whole(&service);
+        assert!(number > last);
+        last = number;
+    }
+
+    // The next one that is not killed clears up.
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let deployed = runtime.unwrap().block_on(fixture.deploy(Call::default()));
+    assert!(deployed.unwrap().release > last);
+    let listing = fixture.listing();
+    let left: Vec<_> = listing.iter().filter(|it| it.contains(".tmp-")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(check_whole(&service), last + 1);
+}
+
+/// The process that the test above starts and kills; by itself it tests
+/// nothing.
+#[tokio::test]
+async fn deploys_until_killed() {
+    let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else {
+        return;
+    };
+    let (root, artifacts) = (directory.join("root"), directory.join("in"));
+    let deployments = Deployments::open(&root, &artifacts).unwrap();
+    loop {
+        let call = Call {
+            keep: 1,
+            ..Call::default()
+        };
+        super::deploy_to(&deployments, call).await.unwrap();
+    }
+}
+
+/// A published release that is not live yet, as an attempt leaves it that is
+/// killed between the two.
+async fn published(fixture: &Fixture) -> TaskContext {
+    fixture.deploy(Call::default()).await.unwrap();
+    let call = Call::default();
+    let task = call.task.clone();
+    fixture.deploy(call).await.unwrap();
+    fixture.service().switch(Some(2), 1).unwrap();
+    task
+}
+
+#[tokio::test]
+async fn switching_again_changes_nothing() {
+    let fixture = Fixture::new();
+    fixture.deploy(Call::default()).await.unwrap();
+    fixture.deploy(Call::default()).await.unwrap();
+    let service = fixture.service();
+    for _ in 1..=2 {
+        service.switch(Some(2), 1).unwrap();
+        assert_eq!(service.live().unwrap(), Some(1));
+    }
+}
+
+#[tokio::test]
+async fn whoever_was_overtaken_changes_nothing() {
+    let fixture = Fixture::new();
+    for _ in 1..=3 {
+        fixture.deploy(Call::default()).await.unwrap();
+    }
+    // It was decided when 1 was live; meanwhile 3 is.
+    let error = fixture.service().switch(Some(1), 2).unwrap_err();
+    assert_eq!(ToolError::from(error).code(), "superseded");
+    assert_eq!(fixture.service().live().unwrap(), Some(3));
+
+    let error = fixture
+        .service()
+        .has_published(3, &TaskContext::detached("deploy"))
+        .unwrap_err();
+    assert_eq!(ToolError::from(error).code(), "superseded");
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_overtaken_leaves_nothing() {
+    let fixture = Fixture::new();
+    fixture.deploy(Call::default()).await.unwrap();
+    fixture.deploy(Call::default()).await.unwrap();
+    let back = "ln -sfn releases/1 ../current";
+    let error = fixture.deploy(checked(back)).await.unwrap_err();
+    assert_eq!(error.code(), "superseded");
+    let expected = ["current", "releases", "releases/1", "releases/2"];
+    assert_eq!(fixture.listing(), expected);
+    assert_eq!(fixture.service().live().unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn a_release_that_never_became_live_is_removed_by_its_own_task_alone() {
+    let fixture = Fixture::new();
+    let task = published(&fixture).await;
+    let service = fixture.service();
+    assert!(service.has_published(2, &task).unwrap());
+
+    service
+        .abandon(2, &TaskContext::detached("deploy"))
+        .unwrap();
+    assert_eq!(service.numbers().unwrap(), [2, 1]);
+    service.switch(Some(1), 2).unwrap();
+    service.abandon(2, &task).unwrap();
+    assert_eq!(service.numbers().unwrap(), [2, 1], "it is live");
+    service.switch(Some(2), 1).unwrap();
+    service.abandon(2, &task).unwrap();
+    assert_eq!(service.numbers().unwrap(), [1]);
+    service.abandon(2, &task).unwrap();
+}
+
+#[tokio::test]
+async fn an_attempt_of_an_earlier_epoch_does_not_touch_a_release_of_a_later_one() {
+    let fixture = Fixture::new();
+    let task = published(&fixture).await;
+    let path = fixture.path("releases/2/.release.json");
+    let manifest = fs::read_to_string(&path).unwrap();
+    let later = manifest.replace("\"epoch\": 1", "\"epoch\": 2");
+    assert_ne!(manifest, later);
+    fs::write(path, later).unwrap();
+    fixture.service().abandon(2, &task).unwrap();
+    assert_eq!(fixture.service().numbers().unwrap(), [2, 1]);
+}

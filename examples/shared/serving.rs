@@ -1,0 +1,124 @@
+//! How the servers of the examples are served: over stdio, or over HTTP.
+
+#[path = "store.rs"]
+mod store;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_tool::{AsyncTools, AsyncToolsBuilder, BoxError};
+use axum::Router;
+use clap::Args;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use tokio::net::TcpListener;
+use tokio::signal::ctrl_c;
+use tracing_subscriber::EnvFilter;
+
+/// What `shutdown` answered is still on its way to the clients when it returns:
+/// rmcp writes answers in tasks of its own, and ending its sessions drops those
+/// that are not written yet.
+const LAST_WORDS: Duration = Duration::from_millis(150);
+
+/// Where tasks are kept, and what this process does with them.
+#[derive(Debug, Args)]
+pub(crate) struct Serving {
+    /// Serve streamable HTTP at this address, path `/mcp`, instead of stdio.
+    #[arg(long, value_name = "ADDR")]
+    http: Option<SocketAddr>,
+    /// Keep tasks in this store, `sqlite:PATH` or `memory:`, instead of the file
+    /// `.async-tool/tasks.db` in the root.
+    #[arg(long, value_name = "URL")]
+    store: Option<String>,
+    /// Serve, and leave the execution of tasks to workers of the same store.
+    #[arg(long)]
+    serve_only: bool,
+    /// Execute the tasks that servers of the same store accept, and serve
+    /// nobody.
+    #[arg(long, conflicts_with_all = ["http", "serve_only"])]
+    worker: bool,
+}
+
+impl Serving {
+    /// Serves, or works, until the client leaves, Ctrl-C or SIGTERM.
+    pub(crate) async fn run(self, builder: AsyncToolsBuilder, root: &Path) -> Result<(), BoxError> {
+        let mut builder = store::attach(builder, self.store.as_deref(), root).await?;
+        if self.serve_only {
+            builder = builder.slots(0);
+        }
+        let tools = builder.build().await?;
+        match self.http {
+            _ if self.worker => tools.run_worker().await,
+            Some(address) => serve_http(tools, address).await?,
+            None => tools.serve_stdio().await?,
+        }
+        Ok(())
+    }
+}
+
+/// Logs to standard error: standard output belongs to the protocol.
+pub(crate) fn log() {
+    // Beware of `debug` for rmcp: it logs whole messages, arguments and
+    // results included.
+    let filter = EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("info,rmcp=warn")))
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+/// What the process answers its caller.
+#[expect(clippy::print_stderr, reason = "a program for the terminal")]
+pub(crate) fn exit_code(served: Result<(), BoxError>) -> ExitCode {
+    match served {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve_http(tools: AsyncTools, address: SocketAddr) -> Result<(), BoxError> {
+    let config = StreamableHttpServerConfig::default();
+    let sessions = config.cancellation_token.clone();
+    let handler = tools.clone();
+    let service = StreamableHttpService::new(
+        move || Ok(handler.clone()),
+        Arc::new(LocalSessionManager::default()),
+        config,
+    );
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|error| format!("cannot listen at {address}: {error}"))?;
+    tracing::info!("serving http://{}/mcp", listener.local_addr()?);
+    axum::serve(listener, Router::new().nest_service("/mcp", service))
+        .with_graceful_shutdown(async move {
+            asked_to_stop().await;
+            tools.shutdown().await;
+            tokio::time::sleep(LAST_WORDS).await;
+            sessions.cancel();
+        })
+        .await?;
+    Ok(())
+}
+
+/// Completes with Ctrl-C or SIGTERM. A server that let them end the process
+/// would leave the processes of its tools running.
+async fn asked_to_stop() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        if let Ok(mut terminated) = signal(SignalKind::terminate()) {
+            tokio::select! {
+                _ = ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+            return;
+        }
+    }
+    let _ = ctrl_c().await;
+}

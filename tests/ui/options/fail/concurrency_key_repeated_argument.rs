@@ -1,0 +1,8 @@
+use async_tool::async_tool;
+
+#[async_tool(concurrency_key(args(service, environment, service)))]
+async fn deploy(environment: String, service: String) {
+    let _ = (environment, service);
+}
+
+fn main() {}
