@@ -32,6 +32,12 @@ use handle::{Handle, Options};
 use namespace::Namespace;
 
 /// Keeps tasks in an SQLite file.
+///
+/// Several processes may share it. One that is frozen in the middle of a write
+/// (by SIGSTOP, a debugger, a paused container) keeps the others from writing
+/// until it goes on or is killed: calls of theirs that have to write are refused
+/// as `store_unavailable` meanwhile, and their attempts stop when their leases
+/// run out.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     handle: Arc<Handle>,
