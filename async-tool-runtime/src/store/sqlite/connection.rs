@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Done, Fault};
@@ -92,6 +93,9 @@ impl File {
         set_patience(patience);
         wait_with(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(128);
+        // Otherwise statements over partial indexes are planned anew for each
+        // value.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;")?;
         Ok(connection)
     }
