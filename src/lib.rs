@@ -61,6 +61,7 @@
 //! - `inventory` (default): every `#[async_tool]` registers itself. Without
 //!   it, tools are given to the builder by hand.
 //! - `testing`: the module of that name.
+//! - `conformance`: `store::conformance`, a test suite for stores.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 /// Turns an async function into a family of MCP tools.
@@ -221,3 +222,8 @@ pub use async_tool_runtime::__private;
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// So is the guide's.
+#[cfg(all(doctest, feature = "conformance"))]
+#[doc = include_str!("../docs/stores.md")]
+struct Stores;

@@ -44,6 +44,7 @@ where
             )
         });
     }
+    steps.owned(task).await?;
     if task.is_cancelled() {
         return Err(StepError(Kind::Cancelled));
     }
@@ -85,6 +86,18 @@ pub(crate) trait Journal: Send + Sync {
     /// What earlier attempts recorded.
     fn load(&self) -> BoxFuture<'_, Result<Vec<StepRecord>, StoreError>>;
     fn record(&self, step: StepRecord) -> BoxFuture<'_, Result<Result<(), Refused>, StoreError>>;
+    fn standing(&self) -> Standing;
+}
+
+/// Whether the task is still ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nobody can have taken it over yet.
+    Ours,
+    /// The lease may have run out; the next heartbeat will tell.
+    Unknown,
+    /// The attempt is over.
+    Over,
 }
 
 /// The steps of one attempt.
@@ -152,6 +165,24 @@ impl StepBook {
         Ok(recorded.get(name).cloned())
     }
 
+    /// Waits until it is certain that the task is still ours, or that it has to
+    /// stop. A process that was frozen for a while goes on in the middle of its
+    /// code, and learns only with its next heartbeat what has happened: no step
+    /// begins before that.
+    async fn owned(&self, task: &TaskContext) -> Result<(), StepError> {
+        const PAUSE: Duration = Duration::from_millis(10);
+        while !task.is_cancelled() {
+            match self.journal.standing() {
+                Standing::Ours => break,
+                Standing::Unknown => {
+                    let _ = tokio::time::timeout(PAUSE, task.cancelled()).await;
+                }
+                Standing::Over => return Err(StepError(Kind::Fenced)),
+            }
+        }
+        Ok(())
+    }
+
     /// Tries until the step is recorded: its body has run. If the lease is
     /// lost meanwhile, the attempt is dropped, and this with it.
     async fn record(&self, step: StepRecord) -> Result<(), StepError> {
@@ -199,6 +230,10 @@ impl Journal for NoJournal {
 
     fn record(&self, _: StepRecord) -> BoxFuture<'_, Result<Result<(), Refused>, StoreError>> {
         Box::pin(async { Ok(Ok(())) })
+    }
+
+    fn standing(&self) -> Standing {
+        Standing::Ours
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod adversarial;
 mod again;
+#[cfg(all(unix, feature = "sqlite"))]
+mod crash;
 mod durable;
 mod ending;
 mod faults;

@@ -88,6 +88,7 @@ impl Engine {
                     live.log.stored(lines);
                 }
                 let owned = self.heed(beat, &running);
+                self.worker.told(sent);
                 for id in forsaken.keys().filter(|id| !owned.contains_key(id)) {
                     self.worker.forget(*id);
                 }

@@ -57,7 +57,7 @@ impl Engine {
         }
         for record in claimed {
             match reservation.slot(&record.tool) {
-                Some(slot) if !self.is_draining() => self.execute(record, slot),
+                Some(slot) if !self.is_draining() => self.execute(record, slot, sent),
                 _ => self.give_back(record.id, record.epoch).await,
             }
         }

@@ -147,7 +147,7 @@ impl Engine {
             match slot {
                 Some(slot) if record.status == Status::Working => {
                     self.worker.renewed(sent);
-                    self.execute(record.clone(), slot);
+                    self.execute(record.clone(), slot, sent);
                 }
                 _ => {
                     // Its deadline may be the next thing to happen.

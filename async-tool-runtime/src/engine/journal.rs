@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use futures_util::future::BoxFuture;
 
 use super::Engine;
-use crate::steps::Journal;
+use crate::steps::{Journal, Standing};
 use crate::store::{Epoch, Refused, StepRecord, StoreError, TaskId, TaskRecord};
 
 /// Does not keep the engine alive: a tool may hold its context for ever.
@@ -47,5 +47,11 @@ impl Journal for EngineJournal {
             let store = Arc::clone(&engine.store);
             Engine::detached(async move { store.record_step(id, epoch, step).await }).await
         })
+    }
+    fn standing(&self) -> Standing {
+        let Some(engine) = self.engine.upgrade() else {
+            return Standing::Over;
+        };
+        engine.worker.standing(self.id, self.epoch)
     }
 }

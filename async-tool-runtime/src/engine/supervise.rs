@@ -30,8 +30,8 @@ pub(super) enum Verdict {
 }
 
 impl Engine {
-    /// Starts a claimed task.
-    pub(super) fn execute(self: &Arc<Self>, record: TaskRecord, slot: Slot) {
+    /// Starts a task; `claimed` is when its claim was sent.
+    pub(super) fn execute(self: &Arc<Self>, record: TaskRecord, slot: Slot, claimed: Instant) {
         let Some(entry) = self.catalog.get(&record.tool).cloned() else {
             // Only tools of the catalog are claimed.
             return;
@@ -44,6 +44,7 @@ impl Engine {
             stop: Stop::default(),
             reports: AtomicU64::new(0),
             record,
+            claimed,
         });
         let span = tracing::info_span!(
             "task",

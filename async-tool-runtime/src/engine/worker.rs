@@ -13,6 +13,7 @@ use super::stop::{Cause, Stop};
 use crate::catalog::Catalog;
 use crate::log::TaskLog;
 use crate::progress::Progress;
+use crate::steps::Standing;
 use crate::store::{Epoch, Lease};
 use crate::task::{SessionId, TaskId, TaskRecord};
 
@@ -26,6 +27,8 @@ pub(crate) struct Worker {
     load: watch::Sender<Load>,
     /// When the lease was renewed last.
     renewed: Mutex<Instant>,
+    /// When what is owned was told last.
+    told: Mutex<Instant>,
     /// Something may be queued that nobody has tried to claim.
     backlog: AtomicBool,
     pub(crate) wake: Notify,
@@ -68,6 +71,8 @@ impl Drop for Claiming<'_> {
 pub(crate) struct Live {
     /// The record as it was claimed.
     pub(crate) record: TaskRecord,
+    /// When the claim was sent.
+    pub(crate) claimed: Instant,
     pub(crate) progress: Progress,
     pub(crate) log: Arc<TaskLog>,
     pub(crate) stop: Stop,
@@ -90,6 +95,7 @@ impl Worker {
             running: Mutex::default(),
             load: watch::Sender::default(),
             renewed: Mutex::new(Instant::now()),
+            told: Mutex::new(Instant::now()),
             // An earlier process may have left something.
             backlog: AtomicBool::new(true),
             wake: Notify::new(),
@@ -223,6 +229,29 @@ impl Worker {
 
     pub(crate) fn lease_age(&self) -> std::time::Duration {
         self.last_renewal().elapsed()
+    }
+
+    /// Says that a heartbeat, sent at this time, has told what is owned, and
+    /// that what is not has been asked to stop.
+    ///
+    /// A claim renews the lease as well, of a session that may have lost
+    /// everything before, and does not tell.
+    pub(crate) fn told(&self, sent: Instant) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = sent.max(*told);
+    }
+
+    /// Whether an attempt still owns its task.
+    pub(crate) fn standing(&self, id: TaskId, epoch: Epoch) -> Standing {
+        let Some(live) = self.get(id).filter(|live| live.record.epoch == epoch) else {
+            return Standing::Over;
+        };
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.max(live.claimed).elapsed() < self.lease.duration {
+            Standing::Ours
+        } else {
+            Standing::Unknown
+        }
     }
 
     /// Says that something may be queued.

@@ -4,7 +4,8 @@
 //! [`TaskRecord`], each as one atomic step, and compares epochs
 //! (invariants 5 and 10). Application code picks a store for the builder, by
 //! its type or by a URL ([`from_url`]); only authors of stores need the rest
-//! of this module.
+//! of this module, and `docs/stores.md` in the repository, which explains it
+//! and shows how to run the conformance suite.
 //!
 //! # The contract
 //!
@@ -45,7 +46,8 @@ use futures_core::stream::BoxStream;
 pub use crate::progress::ProgressState;
 pub use crate::task::{
     CancelAck, ConcurrencyLimit, End, Epoch, Fingerprint, NewTask, Outcome, Principal, Refused,
-    Release, Retry, SessionId, Status, TaskFailure, TaskId, TaskKey, TaskRecord, Timestamp,
+    Release, Retry, SessionId, Status, Takeover, TaskFailure, TaskId, TaskKey, TaskRecord,
+    Timestamp,
 };
 pub use memory::MemoryStore;
 #[cfg(feature = "sqlite")]

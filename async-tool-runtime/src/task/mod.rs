@@ -18,5 +18,4 @@ pub use record::{
     Timestamp,
 };
 pub use status::Status;
-pub(crate) use transition::Takeover;
-pub use transition::{CancelAck, Refused};
+pub use transition::{CancelAck, Refused, Takeover};

@@ -42,7 +42,7 @@ async fn claim_takes_the_oldest_first(Space { one, other, .. }: Space) -> Outcom
 
 async fn claim_takes_no_more_than_wanted(Space { one, other, .. }: Space) -> Outcome {
     let mut queued = Vec::new();
-    for tool in ["t", "t", "t", "u", "u", "v", "t"] {
+    for tool in ["t", "t", "t", "u", "u", "v", "t", "u"] {
         queued.push(one.queue(tool).await?.id);
     }
     let lease = steady();
@@ -50,13 +50,18 @@ async fn claim_takes_no_more_than_wanted(Space { one, other, .. }: Space) -> Out
     ensure_eq!(ids(&nothing), []);
     ensure_eq!(ids(&other.claim(lease, &[], 9).await?), []);
     ensure_eq!(ids(&other.claim(lease, &[want("t", 9)], 0).await?), []);
-    let rooms = other.claim(lease, &[want("t", 2), want("u", 1)], 9).await?;
-    let expected = vec![queued[0], queued[1], queued[3]];
-    ensure_eq!(sorted(ids(&rooms)), sorted(expected));
-    let limit = other.claim(lease, &[want("t", 9), want("u", 9)], 2).await?;
-    let expected = vec![queued[2], queued[4]];
-    ensure_eq!(sorted(ids(&limit)), sorted(expected));
-    for id in [queued[5], queued[6]] {
+    for (rooms, limit, expected) in [
+        // What has no room does not count for the limit.
+        ([1, 1], 2, &[0, 3][..]),
+        ([2, 1], 9, &[1, 2, 4]),
+        ([9, 9], 1, &[6]),
+    ] {
+        let wants = [want("t", rooms[0]), want("u", rooms[1])];
+        let claimed = other.claim(lease, &wants, limit).await?;
+        let expected = expected.iter().map(|place| queued[*place]).collect();
+        ensure_eq!(sorted(ids(&claimed)), sorted(expected));
+    }
+    for id in [queued[5], queued[7]] {
         ensure_eq!(one.read(id).await?.status, Status::Queued);
     }
     Ok(())

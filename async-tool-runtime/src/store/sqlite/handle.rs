@@ -104,10 +104,11 @@ impl Handle {
     /// Writes only where `look` finds no answer.
     pub(super) async fn write_unless<T: Send + 'static>(
         &self,
+        durable: bool,
         look: impl FnMut(&mut Work<'_>) -> Done<Option<T>> + Send + 'static,
         run: impl FnMut(&mut Work<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.call(false, Some(look), run).await
+        self.call(durable, Some(look), run).await
     }
 
     async fn call<T: Send + 'static>(

@@ -52,17 +52,17 @@ use namespace::Namespace;
 /// # What is guaranteed
 ///
 /// - **When a process is killed**, nothing that had been answered is lost.
-/// - **When the power fails**, neither is the creation of a task, its end, a
-///   recorded step or a retry: those are answered after the disk has them, as
-///   far as the disk tells the truth. What can be repeated may be lost with the
-///   last moments before: a claim, progress, a request to cancel.
+/// - **When the power fails**, neither is the creation of a task, a claim, a
+///   recorded step, a retry, a request to stop, or the end: those are answered
+///   after the disk has them, as far as the disk tells the truth. Progress, log
+///   lines and what can be found out again may be lost with the last moments.
 /// - **Several processes** may have the same file open, on one machine, as
 ///   when each client of a stdio server starts its own. No task is executed
-///   twice. What one of them does, the others know within 10 ms while somebody
-///   asks them for tasks, and within 600 ms otherwise. Tasks of a process that
-///   died are taken over at the latest two leases later; that is told by a
-///   monotonic clock, so that wall clocks that jump and laptops that sleep kill
-///   no task.
+///   twice. What one of them does, the others look for every 10 ms while
+///   somebody asks them for tasks, every 50 ms while they execute some, and
+///   every 600 ms otherwise. Tasks of a process that died are taken over at the
+///   latest two leases later; that is told by a monotonic clock, so that wall
+///   clocks that jump and laptops that sleep kill no task.
 /// - A process that has nothing to do writes nothing, and looks for what others
 ///   did less than twice a second.
 ///

@@ -33,6 +33,7 @@ impl Namespace {
         let known = Arc::clone(&name);
         let ns = handle
             .write_unless(
+                false,
                 move |work| find(work, &known),
                 move |work| find_or_create(work, &name),
             )
@@ -81,8 +82,11 @@ impl Store for Namespace {
         let (ns, now, moment) = (self.ns, self.handle.clock.now(), Moment::now());
         let wants: Arc<[Want]> = wants.into();
         let same = Arc::clone(&wants);
+        // Durable: a task that must not be started twice would otherwise be
+        // queued again after a power cut.
         self.handle
             .write_unless(
+                true,
                 move |work| {
                     let finds = claim::would_claim(work, ns, &wants, limit, now)?;
                     Ok((!finds).then(Vec::new))
@@ -104,6 +108,7 @@ impl Store for Namespace {
         }
         self.handle
             .write_unless(
+                false,
                 move |work| {
                     let owned = beat::owned_by(work, ns, lease.session)?;
                     Ok(owned.is_empty().then(Beat::default))
@@ -187,7 +192,7 @@ impl Store for Namespace {
         self.handle.attend();
         let (ns, now) = (self.ns, self.handle.clock.now());
         self.handle
-            .write(false, move |work| {
+            .write(true, move |work| {
                 end::request_cancel(work, ns, id, &reason, now)
             })
             .await
@@ -226,6 +231,7 @@ impl Store for Namespace {
         let (ns, now, moment) = (self.ns, self.handle.clock.now(), Moment::now());
         self.handle
             .write_unless(
+                false,
                 move |work| reap::look(work, ns, now, moment),
                 move |work| reap::reap(work, ns, limit, now, moment),
             )

@@ -265,7 +265,7 @@ impl<'a> Work<'a> {
                  ON CONFLICT DO UPDATE SET beats = excluded.beats, lease = excluded.lease",
             )?;
             statement.execute((ns, session.to_bytes(), beats, rows::millis(lease)))?;
-            observed.push((ns, session, beats, moment));
+            observed.push((ns, session, beats, lease, moment));
         }
         for (ns, session) in self.disowned.drain() {
             if !owns(self.connection, ns, session)? {
@@ -286,7 +286,7 @@ pub(super) struct Completed {
     pub(super) changes: Vec<(i64, Change)>,
     pub(super) left: Option<Left>,
     /// Sessions of this process, as they are now.
-    pub(super) observed: Vec<(i64, SessionId, i64, Moment)>,
+    pub(super) observed: Vec<(i64, SessionId, i64, Duration, Moment)>,
 }
 
 fn owns(connection: &Connection, ns: i64, session: SessionId) -> Done<bool> {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::changes::{Follower, Hub};
-use super::connection::File;
+use super::connection::{File, set_patience};
 use super::error::{Done, Fault};
 use super::job::Job;
 use super::sessions::Observations;
@@ -27,9 +27,11 @@ use crate::store::{Change, StoreError};
 
 /// Most calls of one transaction.
 const BATCH: usize = 256;
-/// How often other processes' commits are looked for while somebody may be
-/// waiting for them, and otherwise.
+/// How often other processes' commits are looked for: while somebody may be
+/// waiting for them, while something runs that they may ask to stop, and
+/// otherwise.
 const ATTENTIVE: Duration = Duration::from_millis(10);
+const WORKING: Duration = Duration::from_millis(50);
 const DROWSY: Duration = Duration::from_millis(600);
 /// How long after a call somebody may still be waiting: waiting calls of the
 /// engine come back every two seconds.
@@ -37,13 +39,15 @@ const ATTENTION: Duration = Duration::from_secs(3);
 /// How often it is checked that the file is still there.
 const CHECK: Duration = Duration::from_millis(250);
 
-/// A checkpoint is made when the log has as many pages that are not in the
-/// file yet, and looked after as often, in commits.
+/// A checkpoint is made when the log has so many pages that are not in the
+/// file yet.
 const CHECKPOINT: i64 = 2000;
-const CHECK_LOG: u32 = 16;
 /// With this many pages the log has got out of hand, because somebody always
-/// reads: then a checkpoint waits for readers.
+/// reads: then a checkpoint waits for readers, so long, and no more often than
+/// this. It waits in vain for a backup that takes minutes.
 const CHECKPOINT_AT_LAST: i64 = 32_000;
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(50);
+const CHECKPOINT_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) enum Message {
     Job(Box<dyn Job>),
@@ -61,6 +65,8 @@ pub(super) struct Shared {
     pub(super) one_by_one: AtomicBool,
     /// When a client asked last, in milliseconds since the start.
     attended: AtomicU64,
+    /// Until when the last lease lasts that was renewed here, likewise.
+    working: AtomicU64,
     started: Instant,
 }
 
@@ -71,6 +77,7 @@ impl Shared {
             gone: AtomicBool::new(false),
             one_by_one: AtomicBool::new(false),
             attended: AtomicU64::new(0),
+            working: AtomicU64::new(0),
             started: Instant::now(),
         }
     }
@@ -82,9 +89,22 @@ impl Shared {
         before == 0 || now.saturating_sub(before) > millis(ATTENTION)
     }
 
-    fn is_attended(&self) -> bool {
+    /// Says that a session of this process owns something.
+    pub(super) fn work(&self, lease: Duration) {
+        let end = self.now().saturating_add(millis(lease));
+        self.working.fetch_max(end, Ordering::Relaxed);
+    }
+
+    fn pause(&self) -> Duration {
+        let now = self.now();
         let last = self.attended.load(Ordering::Relaxed);
-        last != 0 && self.now().saturating_sub(last) <= millis(ATTENTION)
+        if last != 0 && now.saturating_sub(last) <= millis(ATTENTION) {
+            ATTENTIVE
+        } else if now < self.working.load(Ordering::Relaxed) {
+            WORKING
+        } else {
+            DROWSY
+        }
     }
 
     fn now(&self) -> u64 {
@@ -115,7 +135,8 @@ pub(super) struct Writer {
     follower: Follower,
     durable: bool,
     checked: Instant,
-    commits: u32,
+    /// When a checkpoint last waited for readers.
+    waited: Option<Instant>,
     /// So that the same trouble is logged once.
     complained: bool,
 }
@@ -139,7 +160,7 @@ impl Writer {
             follower,
             durable: false,
             checked: Instant::now(),
-            commits: 0,
+            waited: None,
             complained: false,
         })
     }
@@ -147,13 +168,8 @@ impl Writer {
     /// Works until the last handle is gone.
     pub(super) fn run(mut self, messages: &mpsc::Receiver<Message>, readers: Vec<JoinHandle<()>>) {
         loop {
-            let pause = if self.shared.is_attended() {
-                ATTENTIVE
-            } else {
-                DROWSY
-            };
             let mut jobs = Vec::new();
-            match messages.recv_timeout(pause) {
+            match messages.recv_timeout(self.shared.pause()) {
                 Ok(Message::Job(job)) => jobs.push(job),
                 Ok(Message::Wake) | Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => break,
@@ -270,7 +286,6 @@ impl Writer {
         let done = self.attempt(jobs, durable);
         match done {
             Ok(completed) => {
-                self.commits += 1;
                 self.tell(completed);
                 Ok(())
             }
@@ -310,7 +325,8 @@ impl Writer {
     }
 
     fn tell(&mut self, completed: Completed) {
-        for (ns, session, beats, moment) in completed.observed {
+        for (ns, session, beats, lease, moment) in completed.observed {
+            self.shared.work(lease);
             self.sessions.saw(ns, session, beats, moment);
         }
         let hub = &self.shared.hub;
@@ -326,13 +342,14 @@ impl Writer {
     /// Writes the log back into the file, now and then, after the callers
     /// have been answered. SQLite by itself would do it before.
     fn checkpoint(&mut self) {
-        if self.commits < CHECK_LOG {
-            return;
-        }
-        self.commits = 0;
         let done = self.log("NOOP").and_then(|(pages, written)| {
-            if pages >= CHECKPOINT_AT_LAST {
-                self.log("RESTART").map(drop)
+            let rests = |at: Instant| at.elapsed() < CHECKPOINT_PAUSE;
+            if pages >= CHECKPOINT_AT_LAST && !self.waited.is_some_and(rests) {
+                self.waited = Some(Instant::now());
+                let patience = set_patience(CHECKPOINT_PATIENCE);
+                let done = self.log("RESTART");
+                set_patience(patience);
+                done.map(drop)
             } else if pages - written >= CHECKPOINT {
                 self.log("PASSIVE").map(drop)
             } else {

@@ -25,7 +25,7 @@ async fn configure(all: &SqliteStore, sql: &'static str) {
         work.connection.execute_batch(sql)?;
         Ok(Some(()))
     };
-    let done = all.handle.write_unless(look, |_| Ok(())).await;
+    let done = all.handle.write_unless(false, look, |_| Ok(())).await;
     done.expect("it is configured");
 }
 

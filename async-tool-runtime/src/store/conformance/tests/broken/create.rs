@@ -37,6 +37,10 @@ impl Namespace {
             Some(Flaw::KeysOfAllPrincipals | Flaw::CreateLosesThePrincipal) => {
                 new.principal = None;
             }
+            Some(Flaw::NobodyHasNoName) => {
+                let nobody = || Principal::new("");
+                new.principal = Some(new.principal.unwrap_or_else(nobody));
+            }
             Some(Flaw::KeysOfAllTools) => {
                 if let Some(key) = key {
                     let scope = format!("{:?} {key}", new.principal).into();

@@ -29,7 +29,7 @@ flaws! {
 
     create_replays_a_known_key: ReplayNeedsRoom;
     create_refuses_a_key_with_other_arguments: ConflictIsReplay, ConflictIsStored;
-    keys_are_scoped_by_principal_and_tool: KeysOfAllPrincipals, KeysOfAllTools;
+    keys_are_scoped_by_principal_and_tool: KeysOfAllPrincipals, NobodyHasNoName, KeysOfAllTools;
     a_key_lives_as_long_as_its_record: KeyDiesWithTheTask, KeyLivesForEver;
     create_joins_an_equal_task: NeverJoins, JoinLosesTheKey, JoinsTheCancelled;
     a_shared_task_has_a_limit_of_keys: KeysWithoutLimit;
@@ -40,8 +40,8 @@ flaws! {
     racing_creates_of_a_key_make_one_task: KeyIsReadThenWritten;
 
     claim_takes_the_oldest_first: YoungestFirst;
-    claim_takes_no_more_than_wanted: IgnoresRoom, IgnoresLimit;
-    claim_gives_the_arguments: ClaimWithoutArguments;
+    claim_takes_no_more_than_wanted: IgnoresRoom, IgnoresLimit, LimitsBeforeRoom;
+    claim_gives_the_arguments: ClaimWithoutArguments, JsonIsRewritten;
     claim_counts_attempts_and_epochs: AttemptStays, EpochStays;
     claim_leaves_what_is_not_ready: FirstBlocksTheRest, HeldKeysAreReady;
     a_concurrency_key_is_held_while_owned: KeyOfEachTool, KeyIsNeverFree;
@@ -103,7 +103,7 @@ flaws! {
     reap_tells_when_to_come_again: NextIsUnknown, NextIsFromTheStart;
     reap_tells_what_is_ready: NeverReady, QueuedIsReady;
 
-    changes_tell_of_ends_and_steps: NoTaskChanges;
+    changes_tell_of_ends_and_steps: NoTaskChanges, ListensWhenPolled;
     changes_tell_of_cancel_requests: NoCancelChanges;
     changes_tell_of_queued_tasks: NoQueuedChanges;
     every_reader_of_changes_gets_them: OneReader;

@@ -22,6 +22,12 @@ impl Namespace {
             }
             Some(Flaw::IgnoresRoom) => wants.iter_mut().for_each(|want| want.room = limit),
             Some(Flaw::IgnoresLimit) => limit = usize::MAX,
+            Some(Flaw::LimitsBeforeRoom) => {
+                let rooms = wants.clone();
+                wants.iter_mut().for_each(|want| want.room = limit);
+                let oldest = self.inner.claim(lease, &wants, limit).await?;
+                return self.give_back_surplus(oldest, &rooms).await;
+            }
             Some(Flaw::YoungestFirst) => {
                 let order = |claimed: &mut Vec<TaskRecord>| claimed.reverse();
                 return self.claim_in_order(lease, &wants, limit, order).await;
@@ -54,6 +60,12 @@ impl Namespace {
             memo.steps.entry(record.id).or_default();
             match self.flaw {
                 Some(Flaw::ClaimWithoutArguments) => record.arguments = Arc::default(),
+                Some(Flaw::JsonIsRewritten) => {
+                    let value: Result<serde_json::Value, _> =
+                        serde_json::from_str(&record.arguments);
+                    record.arguments =
+                        value.map_or_else(|_| Arc::default(), |v| v.to_string().into());
+                }
                 Some(Flaw::AttemptStays) => record.attempt = 1,
                 Some(Flaw::EpochStays) => record.epoch = Epoch(1),
                 Some(Flaw::StepsOfThisAttempt) => {
@@ -69,6 +81,27 @@ impl Namespace {
             memo.claimed.clone_from(&claimed);
         }
         Ok(claimed)
+    }
+
+    async fn give_back_surplus(
+        &self,
+        claimed: Vec<TaskRecord>,
+        rooms: &[Want],
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let mut kept: Vec<TaskRecord> = Vec::new();
+        for record in claimed {
+            let taken = kept.iter().filter(|kept| kept.tool == record.tool).count();
+            if rooms
+                .iter()
+                .any(|want| want.tool == record.tool && taken < want.room)
+            {
+                kept.push(record);
+                continue;
+            }
+            let (id, epoch) = (record.id, record.epoch);
+            let _ = self.inner.release(id, epoch, Release::NotStarted).await?;
+        }
+        Ok(kept)
     }
 
     /// Claims everything, keeps what comes first in another order, and gives
