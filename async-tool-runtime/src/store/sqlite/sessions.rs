@@ -5,6 +5,7 @@
 //! wall clocks that jump and machines that sleep kill nobody.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -39,9 +40,11 @@ impl Moment {
 }
 
 /// What this process has seen of sessions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Observations {
     seen: HashMap<(i64, SessionId), Seen>,
+    /// The count that the last renewal of this process got.
+    beats: i64,
 }
 
 #[derive(Debug)]
@@ -58,7 +61,25 @@ pub(super) struct Verdict {
     pub(super) next: Option<Duration>,
 }
 
+impl Default for Observations {
+    /// Counts begin anywhere: a session that comes back, perhaps by another
+    /// process, must not look like the one that was seen before.
+    fn default() -> Self {
+        let anywhere = RandomState::new().hash_one(());
+        Self {
+            seen: HashMap::new(),
+            beats: i64::from(u32::try_from(anywhere >> 32).unwrap_or(0)) << 30,
+        }
+    }
+}
+
 impl Observations {
+    /// The count of a renewal: one that no other has.
+    pub(super) fn next_beat(&mut self) -> i64 {
+        self.beats += 1;
+        self.beats
+    }
+
     /// Remembers what a renewal of this process has written.
     pub(super) fn saw(&mut self, ns: i64, session: SessionId, beats: i64, moment: Moment) {
         let since = moment.by_now();

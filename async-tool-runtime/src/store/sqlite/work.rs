@@ -258,18 +258,13 @@ impl<'a> Work<'a> {
                 end_session(self.connection, ns, session)?;
                 continue;
             }
-            // A session that comes back must not look like the one that was
-            // seen before: its count starts anywhere.
+            let beats = self.sessions.next_beat();
             let mut statement = statement::prepare(
                 self.connection,
-                "INSERT INTO sessions (ns, session, beats, lease) VALUES (?1, ?2, random() / 4, ?3) \
-                 ON CONFLICT DO UPDATE SET beats = beats + 1, lease = excluded.lease \
-                 RETURNING beats",
+                "INSERT INTO sessions (ns, session, beats, lease) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT DO UPDATE SET beats = excluded.beats, lease = excluded.lease",
             )?;
-            let beats = statement
-                .query_row((ns, session.to_bytes(), rows::millis(lease)), |row| {
-                    row.get(0)
-                })?;
+            statement.execute((ns, session.to_bytes(), beats, rows::millis(lease)))?;
             observed.push((ns, session, beats, lease, moment));
         }
         for (ns, session) in self.disowned.drain() {
