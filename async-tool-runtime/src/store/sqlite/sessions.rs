@@ -53,12 +53,26 @@ struct Seen {
     since: Instant,
 }
 
+/// A renewal that is not written yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Renewal {
+    pub(super) lease: Duration,
+    pub(super) moment: Moment,
+}
+
 /// What is known of the sessions of a namespace.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     pub(super) dead: Vec<SessionId>,
     /// When the next one may be dead.
     pub(super) next: Option<Duration>,
+}
+
+impl Verdict {
+    /// There is a session whose lease lasts so long.
+    fn lasts(&mut self, left: Duration) {
+        self.next = Some(self.next.map_or(left, |next| next.min(left)));
+    }
 }
 
 impl Default for Observations {
@@ -87,11 +101,14 @@ impl Observations {
     }
 
     /// Looks at all sessions of a namespace, and forgets those that are gone.
+    /// Those that the transaction has `renewed` live on, whatever their rows say
+    /// until it ends.
     pub(super) fn look(
         &mut self,
         connection: &Connection,
         ns: i64,
         moment: Moment,
+        renewed: &HashMap<(i64, SessionId), Renewal>,
     ) -> Done<Verdict> {
         // A count was unchanged until before it was read; it is known from
         // after it was read.
@@ -108,6 +125,9 @@ impl Observations {
             let beats: i64 = row.get(1)?;
             let lease = Duration::from_millis(rows::number(row, 2)?);
             there.insert(session);
+            if renewed.contains_key(&(ns, session)) {
+                continue;
+            }
             let seen = self.seen.get(&(ns, session));
             let since = seen
                 .filter(|seen| seen.beats == beats)
@@ -122,7 +142,13 @@ impl Observations {
             if left.is_zero() {
                 verdict.dead.push(session);
             } else {
-                verdict.next = Some(verdict.next.map_or(left, |next| next.min(left)));
+                verdict.lasts(left);
+            }
+        }
+        // Some of them have no row yet.
+        for ((of, _), renewal) in renewed {
+            if *of == ns {
+                verdict.lasts(renewal.lease);
             }
         }
         self.seen

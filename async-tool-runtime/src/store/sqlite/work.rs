@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::changes::{self, Left};
 use super::error::Done;
 use super::rows::{self, Stored};
-use super::sessions::{Moment, Observations};
+use super::sessions::{Moment, Observations, Renewal, Verdict};
 use super::statement;
 use crate::store::{Change, Lease};
 use crate::task::{ConcurrencyLimit, Outcome, SessionId, Status, TaskRecord, Timestamp};
@@ -24,7 +24,7 @@ pub(super) struct Work<'a> {
     /// How many tasks hold a concurrency key, as far as anybody asked.
     holders: HashMap<(i64, Arc<str>), u32>,
     /// Sessions that got a renewal.
-    renewed: HashMap<(i64, SessionId), (Duration, Moment)>,
+    renewed: HashMap<(i64, SessionId), Renewal>,
     /// Sessions that lost a task.
     disowned: HashSet<(i64, SessionId)>,
     changes: Vec<(i64, Change)>,
@@ -117,8 +117,18 @@ impl<'a> Work<'a> {
 
     /// Says that a session owns something from now on, or still does.
     pub(super) fn renew(&mut self, ns: i64, lease: Lease, moment: Moment) {
-        self.renewed
-            .insert((ns, lease.session), (lease.duration, moment));
+        let renewal = Renewal {
+            lease: lease.duration,
+            moment,
+        };
+        self.renewed.insert((ns, lease.session), renewal);
+    }
+
+    /// Which sessions of a namespace are dead, after all that this transaction
+    /// has done.
+    pub(super) fn judge(&mut self, ns: i64, moment: Moment) -> Done<Verdict> {
+        self.sessions
+            .look(self.connection, ns, moment, &self.renewed)
     }
 
     /// Counts a new task.
@@ -253,7 +263,7 @@ impl<'a> Work<'a> {
                 statement.execute((ns, tool.as_ref(), queues.tools.get(tool)))?;
             }
         }
-        for ((ns, session), (lease, moment)) in self.renewed.drain() {
+        for ((ns, session), Renewal { lease, moment }) in self.renewed.drain() {
             if self.disowned.remove(&(ns, session)) && !owns(self.connection, ns, session)? {
                 end_session(self.connection, ns, session)?;
                 continue;
