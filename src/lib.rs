@@ -31,6 +31,9 @@
 //!   [`Progress`], [`ToolError`], and [`AsyncTool`] to write one by hand.
 //! - For servers: [`AsyncTools`] and its [builder](AsyncToolsBuilder);
 //!   [`AsyncTools::wrap`] to add tools to a handler that you have.
+//! - For tasks that survive the process: `SqliteStore` (feature `sqlite`), given
+//!   to [`AsyncToolsBuilder::store`], or [`store::from_url`];
+//!   [`AsyncTools::run_worker`] for a process that only executes.
 //! - For tests: `testing` (feature `testing`), a client and a server in one
 //!   process on a clock that can be paused.
 //! - For authors of stores: [`store`].
@@ -60,6 +63,7 @@
 //!
 //! - `inventory` (default): every `#[async_tool]` registers itself. Without
 //!   it, tools are given to the builder by hand.
+//! - `sqlite`: `SqliteStore`, tasks in a file that several processes may share.
 //! - `testing`: the module of that name.
 //! - `conformance`: `store::conformance`, a test suite for stores.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -156,6 +156,11 @@ impl TaskContext {
     /// doing it again does no harm. [`epoch`](Self::epoch) is a fencing token for
     /// systems outside.
     ///
+    /// The body's error is a [`BoxError`], into which `?` turns any other. What
+    /// it gave to `spawn_blocking` goes on when the task is stopped: let it look
+    /// at [`is_cancelled`](Self::is_cancelled) before it does what cannot be
+    /// undone.
+    ///
     /// Names are unique within a task, at most 100 bytes; there are at most 200
     /// of them, and a result has at most 256 KiB of JSON. Each step becomes a
     /// step of the task's [progress](Self::progress) by itself: declare them
@@ -170,8 +175,8 @@ impl TaskContext {
     ///
     /// # Cancel safety
     ///
-    /// When the future is dropped, the step has been recorded or will be run
-    /// again.
+    /// When the future is dropped, the step has been recorded, or it has not and
+    /// may be run again.
     pub async fn step<T, F, Fut>(&self, name: &str, body: F) -> Result<T, StepError>
     where
         T: Serialize + DeserializeOwned,

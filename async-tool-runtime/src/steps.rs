@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -31,9 +31,10 @@ where
     Fut: Future<Output = Result<T, BoxError>>,
 {
     let steps = task.steps();
-    steps.begin(name)?;
+    let begun = steps.begin(name)?;
     task.progress().begin_step(name);
     if let Some(result) = steps.recorded(name, task).await? {
+        begun.keep();
         return serde_json::from_str(&result).map_err(|error| {
             StepError::refused(
                 "incompatible_step",
@@ -51,6 +52,7 @@ where
     let result = body().await.map_err(|error| StepError(Kind::Body(error)))?;
     let json = encode::<T>(name, &result)?;
     steps.record(StepRecord::new(name, json)).await?;
+    begun.keep();
     Ok(result)
 }
 
@@ -117,14 +119,14 @@ impl StepBook {
         }
     }
 
-    fn begin(&self, name: &str) -> Result<(), StepError> {
+    fn begin<'a>(&'a self, name: &'a str) -> Result<Begun<'a>, StepError> {
         if name.is_empty() || name.len() > MAX_NAME {
             return Err(StepError::misused(format!(
                 "the name of a step must have 1 to {MAX_NAME} bytes, not {}",
                 name.len()
             )));
         }
-        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut begun = self.begun();
         if begun.len() >= MAX_STEPS {
             return Err(StepError::misused(format!(
                 "a task has at most {MAX_STEPS} steps"
@@ -135,7 +137,11 @@ impl StepBook {
                 "this task has two steps named `{name}`; each needs a name of its own"
             )));
         }
-        Ok(())
+        Ok(Begun { steps: self, name })
+    }
+
+    fn begun(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn recorded(
@@ -195,6 +201,25 @@ impl StepBook {
             }
             pauses.pause().await;
         }
+    }
+}
+
+/// A step under way. Its name is free again unless the step is recorded: what
+/// failed or was dropped may be tried once more.
+struct Begun<'a> {
+    steps: &'a StepBook,
+    name: &'a str,
+}
+
+impl Begun<'_> {
+    fn keep(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        self.steps.begun().remove(self.name);
     }
 }
 
@@ -352,6 +377,15 @@ mod tests {
         }
         let surplus = step(&task, "one more", ()).await.expect_err("too many");
         assert!(surplus.to_string().contains("at most 200"), "{surplus}");
+    }
+
+    #[tokio::test]
+    async fn a_step_that_failed_can_be_tried_again() {
+        let task = TaskContext::detached("t");
+        let failed = task.step("a", || async { Err::<(), BoxError>("no".into()) });
+        assert!(failed.await.is_err());
+        assert!(step(&task, "a", ()).await.is_ok());
+        assert!(step(&task, "a", ()).await.is_err(), "recorded");
     }
 
     #[tokio::test]
