@@ -85,9 +85,9 @@ impl Engine {
         };
         self.worker.slots.observe(&entry.name, started.elapsed());
 
-        let verdict = outcome.map(|outcome| {
-            let retry = entry.descriptor.retry.as_ref();
-            verdict(outcome, &live, retry, clocks.deadline)
+        let verdict = outcome.and_then(|outcome| {
+            let (retry, cause) = (entry.descriptor.retry.as_ref(), live.stop.cause());
+            verdict(outcome, &live.record, cause, retry, clocks.deadline)
         });
         tracing::debug!(?verdict, "the attempt ended");
         match (verdict, unstoppable) {
@@ -167,35 +167,45 @@ async fn alone(earlier: &[Arc<Live>], live: &Live) {
     }
 }
 
-/// What becomes of a task whose attempt ended so.
-fn verdict(outcome: Outcome, live: &Live, retry: Option<&Retry>, deadline: Instant) -> Verdict {
-    let record = &live.record;
+/// What becomes of a task whose attempt ended so, and that was asked to stop for
+/// this cause, perhaps only since then. None: nothing may be written.
+fn verdict(
+    outcome: Outcome,
+    record: &TaskRecord,
+    cause: Option<&Cause>,
+    retry: Option<&Retry>,
+    deadline: Instant,
+) -> Option<Verdict> {
     let Outcome::Failed(failure) = &outcome else {
-        return Verdict::End(outcome);
+        return Some(Verdict::End(outcome));
     };
-    match live.stop.cause() {
-        Some(Cause::Shutdown { .. }) if record.attempt < record.max_attempts => Verdict::Again(
-            Duration::ZERO,
-            "the server shut down; the task will be started again".to_owned(),
-        ),
-        None if failure.retryable => {
-            let Some(pause) = retry.and_then(|retry| back_off(retry, record.attempt)) else {
-                return Verdict::End(outcome);
-            };
-            if Instant::now() + pause >= deadline {
-                return Verdict::End(outcome);
-            }
-            let shown = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(0));
-            let message = format!(
-                "attempt {} failed: {}; the next one starts in {}",
-                record.attempt,
-                failure.message,
-                humantime::format_duration(shown)
-            );
-            Verdict::Again(pause, crate::progress::shortened(message, 500))
-        }
-        _ => Verdict::End(outcome),
+    if matches!(cause, Some(Cause::Shutdown { .. })) && record.attempt < record.max_attempts {
+        let message = "the server shut down; the task will be started again";
+        return Some(Verdict::Again(Duration::ZERO, message.to_owned()));
     }
+    let stopped = cause.and_then(Cause::outcome).as_ref() == Some(&outcome);
+    let pause = retry
+        .filter(|_| failure.retryable && !stopped)
+        .and_then(|retry| back_off(retry, record.attempt))
+        .filter(|pause| Instant::now() + *pause < deadline);
+    let Some(pause) = pause else {
+        return Some(Verdict::End(outcome));
+    };
+    if let Some(cause) = cause
+        && !matches!(cause, Cause::Shutdown { .. })
+    {
+        // There will be no next attempt after all.
+        return cause.outcome().map(Verdict::End);
+    }
+    let shown = Duration::from_millis(u64::try_from(pause.as_millis()).unwrap_or(0));
+    let message = format!(
+        "attempt {} failed: {}; the next one starts in {}",
+        record.attempt,
+        failure.message,
+        humantime::format_duration(shown)
+    );
+    let message = crate::progress::shortened(message, 500);
+    Some(Verdict::Again(pause, message))
 }
 
 /// How long to wait after this attempt; `None` if it was the last one.
@@ -217,6 +227,61 @@ fn back_off(retry: &Retry, attempt: u32) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::{NewTask, SessionId, TaskFailure, TaskId, Timestamp};
+
+    /// What becomes of a task whose first attempt failed so, and which may be
+    /// tried again, as this cause comes.
+    fn failed(failure: TaskFailure, cause: Option<&Cause>) -> Option<Verdict> {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let new = NewTask::new(TaskId::random(), "t", "{}", HOUR, HOUR);
+        let mut record = TaskRecord::admit(new, Timestamp(0));
+        record.claim(SessionId::random(), Timestamp(0));
+        let outcome = Outcome::Failed(Box::new(failure));
+        verdict(
+            outcome,
+            &record,
+            cause,
+            Some(&Retry::new(3)),
+            Instant::now() + HOUR,
+        )
+    }
+
+    #[tokio::test]
+    async fn a_request_to_stop_after_an_error_takes_the_place_of_the_next_attempt() {
+        let mut busy = TaskFailure::new("busy", "not yet");
+        let fatal = busy.clone();
+        busy.retryable = true;
+        let cancelled = Cause::Cancelled("enough".into());
+        let grace = Duration::ZERO;
+        for (failure, cause, expected) in [
+            (&busy, None, "Some(Again("),
+            (&busy, Some(&cancelled), "Some(End(Cancelled"),
+            (&busy, Some(&Cause::LeaseLost), "None"),
+            (&busy, Some(&Cause::Shutdown { grace }), "Some(Again("),
+            // The error was first, and is the end.
+            (&fatal, Some(&cancelled), "Some(End(Failed"),
+            (&fatal, Some(&Cause::LeaseLost), "Some(End(Failed"),
+        ] {
+            let verdict = format!("{:?}", failed(failure.clone(), cause));
+            assert!(verdict.starts_with(expected), "{cause:?}: {verdict}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_was_stopped_is_not_an_error_to_try_again() {
+        for cause in [
+            Cause::Shutdown {
+                grace: Duration::ZERO,
+            },
+            Cause::Timeout(Duration::ZERO),
+        ] {
+            let Some(Outcome::Failed(failure)) = cause.outcome() else {
+                panic!("{cause:?}");
+            };
+            let verdict = format!("{:?}", failed(*failure, Some(&cause)));
+            assert!(verdict.starts_with("Some(End(Failed"), "{verdict}");
+        }
+    }
 
     #[test]
     fn the_back_off_doubles_up_to_its_limit() {
