@@ -21,7 +21,7 @@ pub(crate) struct Deployments {
 impl Deployments {
     /// Deploys what is in `artifacts` below `root`.
     pub(crate) fn open(root: &Path, artifacts: &Path) -> io::Result<Self> {
-        let artifacts = Root::open(artifacts)?;
+        let confined = Root::open(artifacts)?;
         let explain = |error: io::Error| {
             let message = format!("cannot deploy to `{}`: {error}", root.display());
             io::Error::new(error.kind(), message)
@@ -30,9 +30,14 @@ impl Deployments {
             fs::create_dir_all(root)?;
             root.canonicalize()
         };
+        let root = open().map_err(explain)?;
+        if artifacts.canonicalize()?.starts_with(&root) {
+            let message = "the directory of artifacts is in the root, where nothing is an artifact";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         Ok(Self {
-            root: open().map_err(explain)?,
-            artifacts,
+            root,
+            artifacts: confined,
             limits: Limits {
                 bytes: 4 << 30,
                 entries: 100_000,
@@ -53,6 +58,11 @@ impl Deployments {
         })?;
         if self.root.starts_with(&found) {
             return Err(DeployError::HoldsRoot(asked()));
+        }
+        // Not even to look at: this process has the tasks' database open, and
+        // closing the file once more would drop the locks that it holds on it.
+        if found.starts_with(&self.root) {
+            return Err(DeployError::BelowRoot(asked()));
         }
         Artifact::at(found, path)
     }

@@ -22,6 +22,10 @@ pub(crate) enum DeployError {
     NoKind(String),
     #[error("the artifact `{0}` holds the deployments themselves; choose a directory in it")]
     HoldsRoot(String),
+    #[error(
+        "`{0}` belongs to the deployments themselves; nothing in the server's root is an artifact"
+    )]
+    BelowRoot(String),
     #[error("a directory has no SHA-256; leave `sha256` out, or pack it as a .tar.gz")]
     NotHashable,
     #[error("the artifact has the SHA-256 {found}, not {expected}; was it built anew?")]
@@ -88,7 +92,7 @@ impl DeployError {
             Self::Io { .. } => "io",
             Self::OutsideArtifacts(_) => "outside_artifacts",
             Self::NoArtifact(_) => "artifact_not_found",
-            Self::NoKind(_) | Self::HoldsRoot(_) => "not_an_artifact",
+            Self::NoKind(_) | Self::HoldsRoot(_) | Self::BelowRoot(_) => "not_an_artifact",
             Self::NotHashable => "not_hashable",
             Self::Mismatch { .. } => "checksum_mismatch",
             Self::Changed => "artifact_changed",

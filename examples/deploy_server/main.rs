@@ -17,6 +17,7 @@
 
 mod archive;
 mod artifact;
+mod blocking;
 mod check;
 mod deployments;
 mod error;

@@ -236,7 +236,7 @@ impl Service {
         release: Release,
         task: &TaskContext,
     ) -> Result<(), DeployError> {
-        self.ensure_live(&[release.replaced])?;
+        let replaced = release.replaced;
         let place = self.release(release.number);
         let manifest = Manifest {
             release,
@@ -250,6 +250,9 @@ impl Service {
         set_permissions(stage.path(), Permissions::from_mode(0o755)).at(stage.path())?;
         sync_all(stage.path(), task)?;
 
+        let _lock = self.lock()?;
+        task.check_cancelled()?;
+        self.ensure_live(&[replaced])?;
         let directory: TempDir = stage.into_directory();
         fs::rename(directory.path(), &place).at(place)?;
         // It has another name now, under which nothing shall remove it.
@@ -258,7 +261,14 @@ impl Service {
     }
 
     /// Makes a release live, if `from` is live, or it is already.
-    pub(crate) fn switch(&self, from: Option<u64>, to: u64) -> Result<(), DeployError> {
+    pub(crate) fn switch(
+        &self,
+        from: Option<u64>,
+        to: u64,
+        task: &TaskContext,
+    ) -> Result<(), DeployError> {
+        let _lock = self.lock()?;
+        task.check_cancelled()?;
         self.ensure_live(&[from, Some(to)])?;
         let target = Path::new("releases").join(to.to_string());
         if !self.directory.join(&target).is_dir() {
@@ -297,7 +307,11 @@ impl Service {
         let ours = self.manifest(number)?.is_some_and(|manifest| {
             manifest.task == task.id().to_string() && manifest.epoch <= task.epoch()
         });
-        if ours && self.live()? != Some(number) {
+        if !ours {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        if self.live()? != Some(number) {
             self.discard(&self.release(number))?;
         }
         Ok(())
@@ -306,6 +320,7 @@ impl Service {
     /// Removes old releases, and answers with their numbers. The latest `keep`
     /// stay, and so do the live one and the one before it.
     pub(crate) fn prune(&self, keep: usize) -> Result<Vec<u64>, DeployError> {
+        let _lock = self.lock()?;
         let Some(live) = self.live()? else {
             return Ok(Vec::new());
         };
@@ -332,6 +347,19 @@ impl Service {
             renamed => renamed.at(path)?,
         }
         grave.close().at(path)
+    }
+
+    /// Held while something is looked at and then changed, so that a process
+    /// which was stopped between the two, and whose task others have taken over,
+    /// does not go on with what it saw then. It is free again when the file is
+    /// dropped, or the process dies.
+    fn lock(&self) -> Result<File, DeployError> {
+        let lock = || {
+            let directory = File::open(&self.directory)?;
+            directory.lock()?;
+            Ok(directory)
+        };
+        lock().at(&self.directory)
     }
 
     fn current(&self) -> PathBuf {

@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Verified;
+use crate::blocking::blocking;
 use crate::check::HealthCheck;
 use crate::deployments::Deployments;
 use crate::error::DeployError;
@@ -65,6 +66,9 @@ pub(crate) struct RolledBack {
 /// left behind. The code `health_check_failed` comes with the check's output.
 #[async_tool(
     timeout = "30m",
+    // Longer than it takes until a large file is on the disk, which nothing
+    // can interrupt.
+    cancel_grace = "2m",
     concurrency = 4,
     on_interrupt = "retry",
     concurrency_key(group = "service", args(environment, service)),
@@ -151,6 +155,7 @@ fn five() -> usize {
 /// before the present one was deployed, or the one of a given number.
 #[async_tool(
     timeout = "1m",
+    cancel_grace = "2m",
     concurrency = 4,
     on_interrupt = "retry",
     concurrency_key(group = "service", args(environment, service)),
@@ -178,8 +183,9 @@ pub(crate) async fn rollback(
     };
     // Recorded: an attempt that chose anew might go back twice.
     let plan = task.step("plan", || body(choose)).await?;
+    let job = task.clone();
     let switch = move || {
-        service.switch(plan.from, plan.to)?;
+        service.switch(plan.from, plan.to, &job)?;
         service.releases()
     };
     let releases = task.step("switch", || body(switch)).await?;
@@ -243,7 +249,7 @@ impl Deployment {
             if let Some(stage) = made {
                 job.publish(stage, verified.sha256, plan)?;
             }
-            job.service.switch(plan.from, plan.to)
+            job.service.switch(plan.from, plan.to, &job.task)
         };
         Ok(self.task.step("switch", || body(switch)).await?)
     }
@@ -287,14 +293,7 @@ impl Deployment {
     }
 }
 
-/// Does what blocks its thread on one that may be blocked.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, DeployError> + Send + 'static,
-) -> Result<T, DeployError> {
-    tokio::task::spawn_blocking(work).await?
-}
-
-/// The same, as the body of a step.
+/// Does what blocks its thread, as the body of a step.
 async fn body<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DeployError> + Send + 'static,
 ) -> Result<T, BoxError> {

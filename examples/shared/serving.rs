@@ -40,6 +40,10 @@ pub(crate) struct Serving {
     /// nobody.
     #[arg(long, conflicts_with_all = ["http", "serve_only"])]
     worker: bool,
+    /// How long until a worker that is not heard of is taken for dead. For
+    /// tests, which have no time.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, hide = true)]
+    lease: Option<Duration>,
 }
 
 impl Serving {
@@ -48,6 +52,9 @@ impl Serving {
         let mut builder = store::attach(builder, self.store.as_deref(), root).await?;
         if self.serve_only {
             builder = builder.slots(0);
+        }
+        if let Some(lease) = self.lease {
+            builder = builder.lease(lease);
         }
         let tools = builder.build().await?;
         match self.http {

@@ -1,6 +1,8 @@
 //! Where the tasks of a server are kept: by default in a file below its root.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
+#[cfg(unix)]
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use async_tool::{AsyncToolsBuilder, BoxError, store};
@@ -30,10 +32,16 @@ pub(crate) async fn attach(
     Ok(builder.store(store).namespace(namespace))
 }
 
-/// A directory that a version control system leaves alone.
+/// A directory that a version control system leaves alone, and other users: the
+/// arguments and results of tasks are nobody else's business.
 fn below(root: &str) -> Result<String, BoxError> {
     let directory = Path::new(root).join(".async-tool");
-    fs::create_dir_all(&directory)
+    let mut maker = DirBuilder::new();
+    maker.recursive(true);
+    #[cfg(unix)]
+    maker.mode(0o700);
+    maker
+        .create(&directory)
         .and_then(|()| fs::write(directory.join(".gitignore"), "*\n"))
         .map_err(|error| format!("cannot keep tasks in `{}`: {error}", directory.display()))?;
     Ok(format!("sqlite:{root}/.async-tool/tasks.db"))

@@ -53,6 +53,14 @@ impl Clocks {
         }
     }
 
+    /// The attempt begins now: what it waited for does not count.
+    pub(super) fn begin(mut self) -> Self {
+        if let Some((limit, at)) = &mut self.timeout {
+            *at = Instant::now() + (*limit).min(FAR);
+        }
+        self
+    }
+
     /// When this attempt must have ended, for whatever reason.
     pub(super) fn ends_by(&self) -> Instant {
         self.timeout

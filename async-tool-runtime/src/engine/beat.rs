@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::Engine;
 use super::stop::Cause;
-use super::worker::Live;
+use super::worker::{Live, Whereabouts};
 use crate::store::{Beat, Owned, Release, Report, TaskId};
 
 /// How often progress is written at most.
@@ -23,7 +23,7 @@ impl Engine {
     pub(super) fn start_beat(self: &Arc<Self>) {
         if self.clock.follows_tokio() {
             // A thread of its own would not see the paused clock of a test.
-            self.spawn(Self::beat_forever);
+            self.spawn(Self::keep_lease);
             return;
         }
         let (engine, stopped) = (Arc::clone(self), self.stopped.clone());
@@ -32,7 +32,7 @@ impl Engine {
             .build()
             .and_then(|runtime| {
                 let beat = move || {
-                    runtime.block_on(stopped.run_until_cancelled_owned(engine.beat_forever()));
+                    runtime.block_on(stopped.run_until_cancelled_owned(engine.keep_lease()));
                 };
                 std::thread::Builder::new()
                     .name("async-tool-beat".to_owned())
@@ -40,15 +40,36 @@ impl Engine {
             });
         if let Err(error) = started {
             tracing::warn!(%error, "no thread for the heartbeat; it shares the application's");
-            self.spawn(Self::beat_forever);
+            self.spawn(Self::keep_lease);
         }
     }
 
-    /// Beats until the engine stops; rests while nothing runs.
-    async fn beat_forever(self: Arc<Self>) {
+    /// Beats, and stops what is no longer leased, until the engine stops; rests
+    /// while nothing runs.
+    async fn keep_lease(self: Arc<Self>) {
+        tokio::join!(self.beat_forever(), self.stop_unleased());
+    }
+
+    /// By the clock alone: a heartbeat that hangs must not put it off.
+    async fn stop_unleased(&self) {
+        loop {
+            self.worker.busy().await;
+            let Some(next) = self.worker.stop_unleased() else {
+                // All of it has been asked to stop.
+                tokio::time::sleep(self.config.lease).await;
+                continue;
+            };
+            tokio::time::sleep_until(next).await;
+            if next.elapsed() > self.pause() {
+                // This process stood still (a debugger, Ctrl-Z, a freezer). Its
+                // tasks may be its own all the same: the heartbeat will tell.
+                tokio::time::sleep(self.config.lease / 3).await;
+            }
+        }
+    }
+
+    async fn beat_forever(&self) {
         let every = self.config.lease / 3;
-        // Short leases are for tests of what happens when they run out.
-        let pause = REPORT_INTERVAL.min(every / 2);
         // Claims renew the lease as well, but only a beat brings news.
         let mut answered: Option<Instant> = None;
         loop {
@@ -60,8 +81,14 @@ impl Engine {
                     answered = Some(sent);
                 }
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(self.pause()).await;
         }
+    }
+
+    /// How long to rest between heartbeats. Short leases are for tests of what
+    /// happens when they run out.
+    fn pause(&self) -> Duration {
+        REPORT_INTERVAL.min(self.config.lease / 6)
     }
 
     /// The tasks whose progress the store does not know.
@@ -83,14 +110,16 @@ impl Engine {
         let beat = Self::detached(async move { store.beat(lease, reports).await });
         let answered = match tokio::time::timeout(lease.duration / 3, beat).await {
             Ok(Ok(beat)) => {
-                self.worker.renewed(sent);
                 for (live, lines) in news.iter().zip(&logs) {
                     live.log.stored(lines);
                 }
                 let owned = self.heed(beat, &running);
                 self.worker.told(sent);
-                for id in forsaken.keys().filter(|id| !owned.contains_key(id)) {
-                    self.worker.forget(*id);
+                for live in forsaken {
+                    let owned = owned.get(&live.record.id);
+                    if owned.is_none_or(|owned| owned.epoch != live.record.epoch) {
+                        self.worker.forget(&live);
+                    }
                 }
                 // While nothing is being claimed, everything of ours is known.
                 if !claiming && !self.worker.is_claiming() {
@@ -112,10 +141,6 @@ impl Engine {
                 live.progress.set_dirty();
             }
         }
-        if self.worker.lease_age() >= lease.duration {
-            tracing::error!("the lease was lost; what runs here is stopped");
-            self.worker.stop_running(&Cause::LeaseLost);
-        }
         answered
     }
 
@@ -135,7 +160,9 @@ impl Engine {
                     }
                 }
                 // Has ended just now, or belongs to somebody else.
-                _ => live.stop.fire(Cause::LeaseLost),
+                _ => {
+                    live.stop.fire(Cause::LeaseLost);
+                }
             }
         }
         owned
@@ -147,14 +174,18 @@ impl Engine {
     /// the task is given back. (What has ended in the meantime refuses that.)
     async fn clear_unknown(&self, owned: HashMap<TaskId, Owned>) {
         for owned in owned.into_values() {
-            let Owned { id, epoch, .. } = owned;
-            if self.worker.get(id).is_some() || self.worker.lingers(id, epoch) {
-                continue;
-            }
-            match self.worker.forsaken().get(&id) {
-                Some(live) if live.record.epoch == epoch => self.settle_forsaken(live).await,
-                _ if owned.lingers => self.release(id, epoch, Release::Stopped).await,
-                _ => self.give_back(id, epoch).await,
+            let (id, epoch) = (owned.id, owned.epoch);
+            match self.worker.whereabouts(id, epoch) {
+                Whereabouts::Running => {}
+                Whereabouts::Lingering(_) if owned.lingers => {}
+                Whereabouts::Lingering(live) => {
+                    self.settle_lingering(&live, owned.cancel).await;
+                }
+                Whereabouts::Forsaken(live) => self.settle_forsaken(&live).await,
+                Whereabouts::Unknown if owned.lingers => {
+                    self.release(id, epoch, Release::Stopped).await;
+                }
+                Whereabouts::Unknown => self.give_back(id, epoch).await,
             }
         }
     }

@@ -44,9 +44,6 @@ impl Engine {
                 return;
             }
         };
-        if !claimed.is_empty() {
-            self.worker.renewed(sent);
-        }
         let exhausted = wants.iter().any(|want| {
             let of_tool = claimed.iter().filter(|record| record.tool == want.tool);
             of_tool.count() >= want.room

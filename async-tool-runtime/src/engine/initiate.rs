@@ -146,7 +146,6 @@ impl Engine {
         if let Created::New(record) = &created {
             match slot {
                 Some(slot) if record.status == Status::Working => {
-                    self.worker.renewed(sent);
                     self.execute(record.clone(), slot, sent);
                 }
                 _ => {

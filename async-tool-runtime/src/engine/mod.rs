@@ -7,6 +7,8 @@ mod clock;
 mod dispatch;
 mod initiate;
 mod journal;
+#[cfg(test)]
+mod lease_tests;
 mod query;
 mod settle;
 mod stop;

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::Engine;
+use super::stop::Cause;
 use super::supervise::Verdict;
 use super::worker::Live;
 use crate::steps::Pauses;
@@ -97,34 +100,75 @@ impl Engine {
     /// may have had effects: it is repeated only where the tool allows that
     /// (invariant 7).
     pub(super) async fn settle_forsaken(&self, live: &Live) {
-        let (id, epoch) = (live.record.id, live.record.epoch);
-        let store = Arc::clone(&self.store);
-        let log = live.log.unstored();
-        let written = if live.record.attempt < live.record.max_attempts {
-            let retry = Retry::new(
-                Duration::ZERO,
-                "its worker lost the store for a while; the task will be started again",
-                0,
-            );
-            let release = Release::Retry(retry.with_log(log));
+        let written = if may_be_repeated(live) {
+            let retry = Retry::new(Duration::ZERO, LOST_FOR_A_WHILE, 0);
+            let release = Release::Retry(retry.with_log(live.log.unstored()));
+            let (id, epoch) = (live.record.id, live.record.epoch);
+            let store = Arc::clone(&self.store);
             Self::detached(async move { store.release(id, epoch, release).await }).await
         } else {
-            let failure = TaskFailure::interrupted(
-                "the worker lost the store while it executed the task; \
-                 what it had done by then may have had effects",
-            );
-            let end = End::new(Outcome::Failed(Box::new(failure)), 0).with_log(log);
-            Self::detached(async move { store.finish(id, epoch, end).await }).await
+            self.finish_once(live, interrupted(), false).await
         };
         match written {
             Ok(_) => {
-                self.worker.forget(id);
-                self.hub.wake(id);
+                self.worker.forget(live);
+                self.hub.wake(live.record.id);
             }
             // The next beat tries again.
-            Err(error) => tracing::warn!(%error, task_id = %id, "could not interrupt a task"),
+            Err(error) => {
+                tracing::warn!(%error, task_id = %live.record.id, "could not settle a task");
+            }
         }
     }
+
+    /// The same for an attempt whose body cannot be stopped. Its caller must
+    /// not wait for that; only if it is to be repeated it has to, until it
+    /// would end anyway.
+    pub(super) async fn settle_lingering(&self, live: &Live, cancel: Option<Arc<str>>) {
+        let outcome = match cancel {
+            Some(reason) => Outcome::Cancelled(reason),
+            None if Instant::now() >= live.deadline => match Cause::Deadline.outcome() {
+                Some(outcome) => outcome,
+                None => return,
+            },
+            None if may_be_repeated(live) => return,
+            None => interrupted(),
+        };
+        match self.finish_once(live, outcome, true).await {
+            Ok(_) => self.hub.wake(live.record.id),
+            // The next beat tries again.
+            Err(error) => {
+                tracing::warn!(%error, task_id = %live.record.id, "could not settle a task");
+            }
+        }
+    }
+
+    async fn finish_once(
+        &self,
+        live: &Live,
+        outcome: Outcome,
+        lingers: bool,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        let (id, epoch) = (live.record.id, live.record.epoch);
+        let mut end = End::new(outcome, 0).with_log(live.log.unstored());
+        end.lingers = lingers;
+        let store = Arc::clone(&self.store);
+        Self::detached(async move { store.finish(id, epoch, end).await }).await
+    }
+}
+
+const LOST_FOR_A_WHILE: &str =
+    "its worker lost the store for a while; the task will be started again";
+
+fn may_be_repeated(live: &Live) -> bool {
+    live.record.attempt < live.record.max_attempts
+}
+
+fn interrupted() -> Outcome {
+    Outcome::Failed(Box::new(TaskFailure::interrupted(
+        "the worker lost the store while it executed the task; \
+         what it had done by then may have had effects",
+    )))
 }
 
 async fn finish(

@@ -59,9 +59,9 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Asks the attempt to stop. A later cause changes nothing but how long
-    /// the attempt may still take.
-    pub(crate) fn fire(&self, cause: Cause) {
+    /// Asks the attempt to stop; whether this was the first time. A later cause
+    /// changes nothing but how long the attempt may still take.
+    pub(crate) fn fire(&self, cause: Cause) -> bool {
         let grace = match &cause {
             Cause::LeaseLost => Some(Duration::ZERO),
             Cause::Shutdown { grace } => Some(*grace),
@@ -74,8 +74,9 @@ impl Stop {
             });
         }
         // The first one stays.
-        let _ = self.cause.set(cause);
+        let first = self.cause.set(cause).is_ok();
         self.fired.cancel();
+        first
     }
 
     pub(crate) fn cause(&self) -> Option<&Cause> {

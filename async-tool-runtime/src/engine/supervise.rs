@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Engine;
@@ -38,11 +39,14 @@ impl Engine {
         };
         let hub = Arc::clone(&self.hub);
         let id = record.id;
+        let clocks = Clocks::of(&record, &entry);
         let live = Arc::new(Live {
             progress: Progress::new(move || hub.wake(id)),
             log: Arc::new(TaskLog::new(record.attempt, self.clock.clone())),
             stop: Stop::default(),
             reports: AtomicU64::new(0),
+            deadline: clocks.deadline,
+            over: CancellationToken::new(),
             record,
             claimed,
         });
@@ -52,16 +56,22 @@ impl Engine {
             task_id = %id,
             attempt = live.record.attempt
         );
-        self.worker.add(Arc::clone(&live));
+        let earlier = self.worker.add(Arc::clone(&live));
         let engine = Arc::clone(self);
-        tokio::spawn(async move { engine.supervise(entry, live, slot).await }.instrument(span));
+        let supervise = async move {
+            let _over = live.over.clone().drop_guard();
+            alone(&earlier, &live).await;
+            engine.supervise(entry, live, clocks.begin()).await;
+            // Taken until the body has really stopped.
+            drop(slot);
+        };
+        tokio::spawn(supervise.instrument(span));
     }
 
-    async fn supervise(self: Arc<Self>, entry: Arc<Entry>, live: Arc<Live>, slot: Slot) {
-        let clocks = Clocks::of(&live.record, &entry);
+    async fn supervise(self: Arc<Self>, entry: Arc<Entry>, live: Arc<Live>, clocks: Clocks) {
         let started = Instant::now();
-        let (outcome, unstoppable) = if clocks.deadline <= started {
-            (Cause::Deadline.outcome(), None)
+        let (outcome, unstoppable) = if let Some(cause) = live.stop.cause() {
+            (cause.outcome(), None)
         } else {
             let attempt = run(
                 Arc::clone(&entry),
@@ -88,6 +98,7 @@ impl Engine {
             (Some(Verdict::End(outcome)), Some(body)) => {
                 self.settle(&live, Verdict::End(outcome), true).await;
                 self.linger(&live, body).await;
+                self.worker.unlinger(&live);
                 self.let_go(&live).await;
             }
             // Nothing may be written, or another attempt must not begin while
@@ -95,13 +106,13 @@ impl Engine {
             (None | Some(Verdict::Again(..)), Some(body)) => {
                 self.linger(&live, body).await;
                 self.worker.forsake(&live);
+                self.worker.unlinger(&live);
             }
             (None, None) => {
                 self.worker.forsake(&live);
                 self.leave(&live);
             }
         }
-        drop(slot);
     }
 
     fn leave(&self, live: &Live) {
@@ -115,7 +126,6 @@ impl Engine {
         self.leave(live);
         let _ = body.await;
         tracing::info!("the body of an ended task has stopped at last");
-        self.worker.unlinger(live);
     }
 
     fn context(self: &Arc<Self>, live: &Live, clocks: &Clocks) -> TaskContext {
@@ -136,6 +146,24 @@ impl Engine {
             StepBook::new(record.attempt, EngineJournal::of(self, record)),
             Arc::clone(&live.log),
         )
+    }
+}
+
+/// Waits until earlier attempts of the same task have really stopped here, or
+/// this one has to.
+async fn alone(earlier: &[Arc<Live>], live: &Live) {
+    let stopped = async {
+        for attempt in earlier {
+            attempt.over.cancelled().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = live.stop.token().cancelled() => {}
+        () = sleep_until(live.deadline) => {
+            live.stop.fire(Cause::Deadline);
+        }
+        () = stopped => {}
     }
 }
 

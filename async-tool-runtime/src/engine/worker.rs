@@ -1,11 +1,12 @@
 //! What this worker executes at the moment.
 
-use std::collections::{HashMap, HashSet, hash_map};
+use std::collections::{HashMap, hash_map};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::Config;
 use super::admission::Slots;
@@ -25,8 +26,6 @@ pub(crate) struct Worker {
     running: Mutex<Running>,
     /// How much goes on: tasks that run, and claims under way.
     load: watch::Sender<Load>,
-    /// When the lease was renewed last.
-    renewed: Mutex<Instant>,
     /// When what is owned was told last.
     told: Mutex<Instant>,
     /// Something may be queued that nobody has tried to claim.
@@ -34,14 +33,16 @@ pub(crate) struct Worker {
     pub(crate) wake: Notify,
 }
 
+type Attempts = HashMap<(TaskId, Epoch), Arc<Live>>;
+
 #[derive(Debug, Default)]
 struct Running {
     tasks: HashMap<TaskId, Arc<Live>>,
     /// Attempts that ended, or were given up, without a word to the store,
     /// because the lease was lost.
-    forsaken: HashMap<TaskId, Arc<Live>>,
+    forsaken: Attempts,
     /// Attempts that are over here, and whose bodies cannot be stopped.
-    lingering: HashSet<(TaskId, Epoch)>,
+    lingering: Attempts,
     /// Everything was asked to stop, and so is whatever comes after.
     stopping: Option<Cause>,
 }
@@ -66,6 +67,18 @@ impl Drop for Claiming<'_> {
     }
 }
 
+/// What this worker knows of an attempt.
+#[derive(Debug)]
+pub(crate) enum Whereabouts {
+    Running,
+    /// It is over, and its body goes on.
+    Lingering(Arc<Live>),
+    /// It is over, and the store does not know.
+    Forsaken(Arc<Live>),
+    /// It has never begun here, or the store knows what became of it.
+    Unknown,
+}
+
 /// A task that this worker executes.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -73,6 +86,10 @@ pub(crate) struct Live {
     pub(crate) record: TaskRecord,
     /// When the claim was sent.
     pub(crate) claimed: Instant,
+    /// When the task must have ended.
+    pub(crate) deadline: Instant,
+    /// Fires when its body has really stopped, and all is done.
+    pub(crate) over: CancellationToken,
     pub(crate) progress: Progress,
     pub(crate) log: Arc<TaskLog>,
     pub(crate) stop: Stop,
@@ -81,6 +98,10 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    fn key(&self) -> (TaskId, Epoch) {
+        (self.record.id, self.record.epoch)
+    }
+
     /// The record's revision, counting what the store has not been told yet.
     pub(crate) fn revision(&self, step_changes: u64) -> u64 {
         self.record.revision + step_changes + u64::from(self.stop.is_requested())
@@ -94,7 +115,6 @@ impl Worker {
             slots: Slots::new(config.slots, catalog),
             running: Mutex::default(),
             load: watch::Sender::default(),
-            renewed: Mutex::new(Instant::now()),
             told: Mutex::new(Instant::now()),
             // An earlier process may have left something.
             backlog: AtomicBool::new(true),
@@ -112,13 +132,27 @@ impl Worker {
         self.load.borrow().claiming > 0
     }
 
-    pub(crate) fn add(&self, live: Arc<Live>) {
+    /// Adds an attempt that is about to begin. Returns earlier ones of the same
+    /// task that go on here: they were taken from this worker, which had not
+    /// heard of it yet. They are asked to stop, and must have before this one
+    /// begins.
+    pub(crate) fn add(&self, live: Arc<Live>) -> Vec<Arc<Live>> {
         let mut running = self.running();
         if let Some(cause) = &running.stopping {
             live.stop.fire(cause.clone());
         }
-        running.tasks.insert(live.record.id, live);
+        let id = live.record.id;
+        let lingering = running.lingering.values();
+        let mut earlier: Vec<_> = lingering
+            .filter(|lingering| lingering.record.id == id)
+            .cloned()
+            .collect();
+        if let Some(displaced) = running.tasks.insert(id, live) {
+            displaced.stop.fire(Cause::LeaseLost);
+            earlier.push(displaced);
+        }
         self.count(&running);
+        earlier
     }
 
     /// Forgets an attempt. The next one of the same task may be here already.
@@ -133,25 +167,31 @@ impl Worker {
     }
 
     /// Says that an attempt is over, and that its body goes on.
-    pub(crate) fn linger(&self, live: &Live) {
+    pub(crate) fn linger(&self, live: &Arc<Live>) {
         let mut running = self.running();
-        running
-            .lingering
-            .insert((live.record.id, live.record.epoch));
+        running.lingering.insert(live.key(), Arc::clone(live));
         self.count(&running);
     }
 
     pub(crate) fn unlinger(&self, live: &Live) {
         let mut running = self.running();
-        running
-            .lingering
-            .remove(&(live.record.id, live.record.epoch));
+        running.lingering.remove(&live.key());
         self.count(&running);
     }
 
-    /// Whether the body of this attempt goes on.
-    pub(crate) fn lingers(&self, id: TaskId, epoch: Epoch) -> bool {
-        self.running().lingering.contains(&(id, epoch))
+    /// What has become of an attempt here.
+    pub(crate) fn whereabouts(&self, id: TaskId, epoch: Epoch) -> Whereabouts {
+        let running = self.running();
+        let present = running.tasks.get(&id);
+        if present.is_some_and(|live| live.record.epoch == epoch) {
+            Whereabouts::Running
+        } else if let Some(live) = running.lingering.get(&(id, epoch)) {
+            Whereabouts::Lingering(Arc::clone(live))
+        } else if let Some(live) = running.forsaken.get(&(id, epoch)) {
+            Whereabouts::Forsaken(Arc::clone(live))
+        } else {
+            Whereabouts::Unknown
+        }
     }
 
     fn count(&self, running: &Running) {
@@ -165,17 +205,17 @@ impl Worker {
     /// Remembers that an attempt began whose end the store does not know.
     pub(crate) fn forsake(&self, live: &Arc<Live>) {
         let mut running = self.running();
-        running.forsaken.insert(live.record.id, Arc::clone(live));
+        running.forsaken.insert(live.key(), Arc::clone(live));
     }
 
     /// The attempts whose end the store does not know.
-    pub(crate) fn forsaken(&self) -> HashMap<TaskId, Arc<Live>> {
-        self.running().forsaken.clone()
+    pub(crate) fn forsaken(&self) -> Vec<Arc<Live>> {
+        self.running().forsaken.values().cloned().collect()
     }
 
     /// Forgets an attempt: it is settled, or the task is not ours any more.
-    pub(crate) fn forget(&self, id: TaskId) {
-        self.running().forsaken.remove(&id);
+    pub(crate) fn forget(&self, live: &Live) {
+        self.running().forsaken.remove(&live.key());
     }
 
     pub(crate) fn get(&self, id: TaskId) -> Option<Arc<Live>> {
@@ -212,23 +252,29 @@ impl Worker {
         }
     }
 
-    /// Asks everything to stop that runs now.
-    pub(crate) fn stop_running(&self, cause: &Cause) {
-        for live in self.running().tasks.values() {
-            live.stop.fire(cause.clone());
+    /// Asks everything to stop of which nobody knows any more whether it is
+    /// still ours (invariant 5). Returns when to look again.
+    pub(crate) fn stop_unleased(&self) -> Option<Instant> {
+        let now = Instant::now();
+        let running = self.running();
+        let mut next: Option<Instant> = None;
+        for live in running.tasks.values() {
+            let end = self.leased_until(live);
+            if end > now {
+                next = Some(next.map_or(end, |next| next.min(end)));
+            } else if live.stop.fire(Cause::LeaseLost) {
+                tracing::error!(
+                    task_id = %live.record.id,
+                    "the lease was lost; the task is stopped here"
+                );
+            }
         }
+        next
     }
 
-    /// Says that the store has renewed the lease in answer to a call that was
-    /// sent at this time: the store cannot have renewed it earlier, but may
-    /// have long before its answer came.
-    pub(crate) fn renewed(&self, sent: Instant) {
-        let mut renewed = self.last_renewal();
-        *renewed = sent.max(*renewed);
-    }
-
-    pub(crate) fn lease_age(&self) -> std::time::Duration {
-        self.last_renewal().elapsed()
+    fn leased_until(&self, live: &Live) -> Instant {
+        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.max(live.claimed) + self.lease.duration
     }
 
     /// Says that a heartbeat, sent at this time, has told what is owned, and
@@ -246,8 +292,7 @@ impl Worker {
         let Some(live) = self.get(id).filter(|live| live.record.epoch == epoch) else {
             return Standing::Over;
         };
-        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.max(live.claimed).elapsed() < self.lease.duration {
+        if Instant::now() < self.leased_until(&live) {
             Standing::Ours
         } else {
             Standing::Unknown
@@ -278,9 +323,5 @@ impl Worker {
 
     fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn last_renewal(&self) -> MutexGuard<'_, Instant> {
-        self.renewed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

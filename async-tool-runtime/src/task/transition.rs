@@ -152,7 +152,8 @@ impl TaskRecord {
         }
         self.requeue();
         if let Some(retry) = retry {
-            self.not_before = Some(now.plus(retry.after));
+            // Without a pause no clock has to come to a moment.
+            self.not_before = (!retry.after.is_zero()).then(|| now.plus(retry.after));
             self.say(retry.message);
         }
         Ok(())

@@ -16,7 +16,7 @@ const DIRECTORY: &str = "DEPLOY_UNTIL_KILLED";
 
 /// What `current` leads to is a whole release, and so is everything else in
 /// `releases`.
-fn check_whole(service: &Path) -> u64 {
+pub(super) fn check_whole(service: &Path) -> u64 {
     let whole = |release: &Path| {
         let file = |path: &str| fs::read_to_string(release.join(path)).unwrap();
         assert_eq!(file("version"), file("bin/run"), "{release:?}");
@@ -91,6 +91,10 @@ async fn deploys_until_killed() {
     }
 }
 
+fn any_task() -> TaskContext {
+    TaskContext::detached("deploy")
+}
+
 /// A published release that is not live yet, as an attempt leaves it that is
 /// killed between the two.
 async fn published(fixture: &Fixture) -> TaskContext {
@@ -98,7 +102,7 @@ async fn published(fixture: &Fixture) -> TaskContext {
     let call = Call::default();
     let task = call.task.clone();
     fixture.deploy(call).await.unwrap();
-    fixture.service().switch(Some(2), 1).unwrap();
+    fixture.service().switch(Some(2), 1, &any_task()).unwrap();
     task
 }
 
@@ -109,7 +113,7 @@ async fn switching_again_changes_nothing() {
     fixture.deploy(Call::default()).await.unwrap();
     let service = fixture.service();
     for _ in 1..=2 {
-        service.switch(Some(2), 1).unwrap();
+        service.switch(Some(2), 1, &any_task()).unwrap();
         assert_eq!(service.live().unwrap(), Some(1));
     }
 }
@@ -121,7 +125,10 @@ async fn whoever_was_overtaken_changes_nothing() {
         fixture.deploy(Call::default()).await.unwrap();
     }
     // It was decided when 1 was live; meanwhile 3 is.
-    let error = fixture.service().switch(Some(1), 2).unwrap_err();
+    let error = fixture
+        .service()
+        .switch(Some(1), 2, &any_task())
+        .unwrap_err();
     assert_eq!(ToolError::from(error).code(), "superseded");
     assert_eq!(fixture.service().live().unwrap(), Some(3));
 
@@ -156,10 +163,10 @@ async fn a_release_that_never_became_live_is_removed_by_its_own_task_alone() {
         .abandon(2, &TaskContext::detached("deploy"))
         .unwrap();
     assert_eq!(service.numbers().unwrap(), [2, 1]);
-    service.switch(Some(1), 2).unwrap();
+    service.switch(Some(1), 2, &any_task()).unwrap();
     service.abandon(2, &task).unwrap();
     assert_eq!(service.numbers().unwrap(), [2, 1], "it is live");
-    service.switch(Some(2), 1).unwrap();
+    service.switch(Some(2), 1, &any_task()).unwrap();
     service.abandon(2, &task).unwrap();
     assert_eq!(service.numbers().unwrap(), [1]);
     service.abandon(2, &task).unwrap();

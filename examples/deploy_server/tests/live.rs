@@ -133,9 +133,38 @@ async fn what_is_no_artifact_is_refused() {
         let error = fixture.deploy(call).await.unwrap_err();
         assert_eq!(error.code(), code, "{artifact}: {error}");
     }
-    let inside = Deployments::open(&fixture.path("../.."), fixture.directory.path()).unwrap();
-    let error = inside.artifact(Path::new(".")).unwrap_err();
-    assert_eq!(ToolError::from(error).code(), "not_an_artifact");
+}
+
+#[test]
+fn nothing_of_the_servers_own_is_an_artifact() {
+    let fixture = Fixture::new();
+    let root = fixture.directory.path().join("root");
+    let inside = Deployments::open(&root, fixture.directory.path()).unwrap();
+    fs::create_dir_all(root.join(".async-tool")).unwrap();
+    fs::create_dir_all(fixture.path("releases/1")).unwrap();
+    fs::write(root.join("packed.tar.gz"), "").unwrap();
+    symlink(root.join(".async-tool"), fixture.artifact("link")).unwrap();
+    for artifact in [
+        ".",
+        "root",
+        "root/.async-tool",
+        "root/packed.tar.gz",
+        "root/test/web/releases/1",
+        "in/link",
+    ] {
+        let error = inside.artifact(Path::new(artifact)).unwrap_err();
+        assert_eq!(
+            ToolError::from(error).code(),
+            "not_an_artifact",
+            "{artifact}"
+        );
+    }
+    inside.artifact(Path::new("in/app")).unwrap();
+
+    // Then nothing at all could be deployed.
+    for artifacts in [&root, &root.join(".async-tool")] {
+        Deployments::open(&root, artifacts).unwrap_err();
+    }
 }
 
 #[tokio::test]

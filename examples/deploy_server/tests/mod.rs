@@ -2,6 +2,7 @@
 
 mod killed;
 mod live;
+mod restarted;
 mod served;
 mod unpack;
 

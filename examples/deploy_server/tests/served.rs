@@ -9,7 +9,7 @@ use async_tool::testing::{Answer, TestServer};
 use async_tool::{AsyncTools, MemoryStore};
 use serde_json::{Value, json};
 
-use super::Fixture;
+use super::{Call, Fixture};
 
 async fn server(fixture: &Fixture, store: &MemoryStore) -> TestServer {
     let builder = AsyncTools::builder()
@@ -131,6 +131,42 @@ async fn what_changes_one_service_takes_turns() {
     let rollback = server.finish("rollback", rollback.id()).await;
     assert_eq!(rollback["result"]["replaced"], 3, "{}", rollback.text);
     assert_eq!(rollback["result"]["release"], 2);
+}
+
+/// Asks a task to stop when there is nothing left for it but to go live, and
+/// lets it go on then. Answers with how it ended.
+async fn cancelled_at_the_last_moment(fixture: &Fixture, tool: &str, arguments: Value) -> Answer {
+    let server = server(fixture, &MemoryStore::new()).await;
+    let lock = fs::File::open(fixture.path("")).unwrap();
+    lock.lock().unwrap();
+    let task = server.call(&format!("{tool}_initiate"), arguments).await;
+    let id = json!({ "task_id": task.id() });
+    let status = format!("{tool}_status");
+    while server.call(&status, id.clone()).await["progress"]["step"] != "switch" {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // So that all is on the disk; if it is not, the test shows less.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let answer = server.call(&format!("{tool}_cancel"), id).await;
+    assert_eq!(answer["done"], false, "{}", answer.text);
+    drop(lock);
+    server.finish(tool, task.id()).await
+}
+
+#[tokio::test]
+async fn nothing_goes_live_after_a_cancel() {
+    let fixture = Fixture::new();
+    fixture.deploy(Call::default()).await.unwrap();
+    let arguments = deployment("app", "web", "true");
+    let end = cancelled_at_the_last_moment(&fixture, "deploy", arguments).await;
+    assert_eq!(end["status"], "cancelled", "{}", end.text);
+    assert_eq!(fixture.listing(), ["current", "releases", "releases/1"]);
+
+    fixture.deploy(Call::default()).await.unwrap();
+    let service = json!({ "environment": "test", "service": "web" });
+    let end = cancelled_at_the_last_moment(&fixture, "rollback", service).await;
+    assert_eq!(end["status"], "cancelled", "{}", end.text);
+    assert_eq!(fixture.service().live().unwrap(), Some(2));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use async_tool::testing::Answer;
 
 use super::callers::Accepted;
 use super::ledger::{Event, Line};
-use super::tools::{STARTS, TRIES};
+use super::tools::{STARTS, STEPS, TRIES};
 
 /// How often things happened: a test in which they did not would prove
 /// nothing.
@@ -35,6 +35,9 @@ pub(crate) fn check_end(task: &Accepted, end: &Answer, counts: &mut Counts) {
             counts.completed += 1;
             let result = task.result.expect("only what succeeds is completed");
             assert_eq!(end["result"], result, "{task:?}: {text}");
+            if task.tool == "staged" {
+                check_log(end, attempt);
+            }
         }
         Some("cancelled") => {
             counts.cancelled += 1;
@@ -60,6 +63,21 @@ pub(crate) fn check_end(task: &Accepted, end: &Answer, counts: &mut Counts) {
         }
         _ => panic!("has not ended: {text}"),
     }
+}
+
+/// No line was kept twice, and all of the last attempt were kept.
+fn check_log(end: &Answer, attempt: u64) {
+    let log = end["log"].as_array().expect("a log");
+    let mut said = Vec::new();
+    for line in log {
+        // Without its time.
+        let text = line.as_str().and_then(|line| line.split_once(' '));
+        said.push(text.expect("a time and a text").1.to_owned());
+    }
+    let last = (0..STEPS).map(|step| format!("attempt {attempt} has step-{step}"));
+    assert!(said.ends_with(&last.collect::<Vec<_>>()), "{said:?}");
+    let different: HashSet<&String> = said.iter().collect();
+    assert_eq!(different.len(), said.len(), "{said:?}");
 }
 
 /// What the tools did must be allowed.

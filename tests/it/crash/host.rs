@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_tool::{AsyncTools, store};
 use rmcp::ServiceExt;
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::net::TcpListener;
@@ -213,6 +213,15 @@ impl Process {
     /// Sends a signal that does not end it.
     pub(crate) fn signal(&self, signal: Signal) {
         rustix::process::kill_process(self.id(), signal).expect("it is there");
+    }
+
+    /// Stops it; returns when all of its threads have stopped.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        let (_, status) = waitpid(Some(self.id()), WaitOptions::UNTRACED)
+            .expect("a child")
+            .expect("waited for");
+        assert!(status.stopped(), "{status:?}");
     }
 
     /// Lets its files grow to this many bytes at most.

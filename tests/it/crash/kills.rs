@@ -74,6 +74,12 @@ impl Storm {
     }
 
     async fn survive(mut self) {
+        // The file itself comes to be, now and then by halves.
+        for _ in 0..3 {
+            self.arena.spawn(0);
+            sleep(Duration::from_millis(self.rng.u64(..60))).await;
+            self.arena.kill(&[0]).await;
+        }
         self.arena.serve_all().await;
         let stop = CancellationToken::new();
         let mut callers = Vec::new();

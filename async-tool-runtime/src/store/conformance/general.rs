@@ -6,10 +6,10 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::check::{Outcome, Part, Problem};
+use super::check::{Failure, Outcome, Part, Problem};
 use super::space::{
-    LONG, Replica, Space, completed, existing, ids, keyed, limited, race, report, result, shared,
-    steady, task,
+    LONG, MANY, Replica, Space, completed, existing, ids, keyed, limited, race, report, result,
+    shared, steady, task,
 };
 use crate::store::{
     Admission, CancelAck, Change, Created, Filter, Outcome as TaskOutcome, Owner, Refused, Release,
@@ -28,6 +28,64 @@ async fn every_verb_is_one_atomic_step(space: Space) -> Outcome {
         claim_or_cancel(&space, number).await?;
         one_end_of_many(&space).await?;
         seen_all_the_time(&space).await?;
+    }
+    for _ in 0..4 {
+        renewed_or_taken_over(&space).await?;
+    }
+    Ok(())
+}
+
+/// Sessions come back while what they own is taken over: both at once, and with
+/// others, so that a store that does several calls in one step has some.
+async fn renewed_or_taken_over(space: &Space) -> Outcome {
+    const SESSIONS: usize = 12;
+    let mut leases = Vec::new();
+    for _ in 0..SESSIONS {
+        let lease = space.brief();
+        space.one.start(lease, task("w")).await?;
+        leases.push(lease);
+    }
+    // Whoever tells by what it saw must have seen them.
+    space.one.reap(MANY).await?;
+    space.other.reap(MANY).await?;
+    tokio::time::sleep(space.lease + space.lease / 4).await;
+
+    let term = space.term();
+    let replica = space.one.clone();
+    let busy = tokio::spawn(async move { replica.queue("x").await });
+    let calls = leases.into_iter().enumerate().map(|(number, lease)| {
+        let (mine, either) = (space.one.clone(), either(space, number / 2));
+        async move {
+            let beat = async { Part::Ok(mine.beat(lease, Vec::new()).await?) };
+            let reap = async { Part::Ok(either.reap(1).await?) };
+            if number.is_multiple_of(2) {
+                tokio::try_join!(beat, reap)
+            } else {
+                let (reaped, beat) = tokio::try_join!(reap, beat)?;
+                Ok((beat, reaped))
+            }
+        }
+    });
+    let answers = race(calls).await?;
+    busy.await
+        .map_err(|error| Problem::new(super::panic_message(error)))??;
+    if term.is_over() {
+        // What was renewed may have run out again.
+        return Err(Failure::TooSlow);
+    }
+    let taken: HashSet<TaskId> = answers
+        .iter()
+        .flat_map(|(_, reaped)| [&reaped.requeued, &reaped.interrupted])
+        .flatten()
+        .copied()
+        .collect();
+    for owned in answers.iter().flat_map(|(beat, _)| &beat.owned) {
+        ensure!(
+            !taken.contains(&owned.id),
+            "a task was confirmed to its session, and taken from it"
+        );
+        let read = space.other.read(owned.id).await?;
+        ensure_eq!(read.epoch, owned.epoch);
     }
     Ok(())
 }

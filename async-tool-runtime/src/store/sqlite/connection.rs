@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Done, Fault};
@@ -23,8 +24,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub(super) struct File {
     path: PathBuf,
-    /// Which file is open under this path.
-    #[cfg(unix)]
+    /// Which file is open under this path, where the system can tell.
     identity: Option<(u64, u64)>,
 }
 
@@ -54,16 +54,10 @@ impl File {
         if path.is_dir() {
             return Err(Fault::other("SQLite store: the path names a directory"));
         }
-        let mut file = Self {
+        Ok(Self {
+            identity: identity(&path),
             path,
-            #[cfg(unix)]
-            identity: None,
-        };
-        #[cfg(unix)]
-        {
-            file.identity = file.present_identity();
-        }
-        Ok(file)
+        })
     }
 
     /// A connection that writes; the file has our schema then.
@@ -92,31 +86,32 @@ impl File {
         set_patience(patience);
         wait_with(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(128);
+        // Otherwise statements over partial indexes are planned anew for each
+        // value.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
         connection.execute_batch("PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY;")?;
         Ok(connection)
     }
 
     /// Whether the path still leads to the file that is open.
     pub(super) fn is_there(&self) -> bool {
-        #[cfg(unix)]
-        {
-            self.identity.is_none() || self.identity == self.present_identity()
-        }
-        #[cfg(not(unix))]
-        {
-            true
-        }
+        self.identity.is_none() || self.identity == identity(&self.path)
     }
+}
 
-    /// Does not open the file: closing it again would take SQLite's locks
-    /// away.
-    #[cfg(unix)]
-    fn present_identity(&self) -> Option<(u64, u64)> {
-        use std::os::unix::fs::MetadataExt;
+/// Does not open the file: closing it again would take SQLite's locks away.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
 
-        let metadata = fs::metadata(&self.path).ok()?;
-        Some((metadata.dev(), metadata.ino()))
-    }
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+/// Elsewhere, open files cannot be deleted.
+#[cfg(not(unix))]
+fn identity(_: &Path) -> Option<(u64, u64)> {
+    None
 }
 
 pub(super) fn check_version(version: i32) -> Done<()> {
@@ -180,9 +175,9 @@ thread_local! {
     static THIS_THREADS_PATIENCE: Cell<Duration> = const { Cell::new(PATIENCE) };
 }
 
-/// Sets how long connections of this thread wait for a lock.
-pub(super) fn set_patience(patience: Duration) {
-    THIS_THREADS_PATIENCE.set(patience);
+/// Sets how long connections of this thread wait for a lock; gives what it was.
+pub(super) fn set_patience(patience: Duration) -> Duration {
+    THIS_THREADS_PATIENCE.replace(patience)
 }
 
 /// SQLite's own handler sleeps for up to 100 ms, during which others take the

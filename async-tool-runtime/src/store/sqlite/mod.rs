@@ -31,7 +31,71 @@ use super::{OpenStore, Store, StoreError};
 use handle::{Handle, Options};
 use namespace::Namespace;
 
-/// Keeps tasks in an SQLite file.
+/// Keeps tasks in an SQLite file: they survive the process.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), async_tool_runtime::BoxError> {
+/// # let directory = tempfile::TempDir::new()?;
+/// # std::env::set_current_dir(&directory)?;
+/// use async_tool_runtime::{AsyncTools, SqliteStore};
+///
+/// let builder = AsyncTools::builder().store(SqliteStore::open("tasks.db").await?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Handles are cheap to clone. All namespaces that one opened file serves share
+/// a thread that writes and two that read; they end with the last handle and
+/// the last server.
+///
+/// # What is guaranteed
+///
+/// - **When a process is killed**, nothing that had been answered is lost.
+/// - **When the power fails**, neither is the creation of a task, a claim, a
+///   recorded step, a retry, a request to stop, or the end: those are answered
+///   after the disk has them, as far as the disk tells the truth. Progress, log
+///   lines and what can be found out again may be lost with the last moments.
+/// - **Several processes** may have the same file open, on one machine, as
+///   when each client of a stdio server starts its own. No task is executed
+///   twice. What one of them does, the others look for every 10 ms while
+///   somebody asks them for tasks, every 50 ms while they execute some, and
+///   every 600 ms otherwise. Tasks of a process that died are taken over at the
+///   latest two leases later; that is told by a monotonic clock, so that wall
+///   clocks that jump and laptops that sleep kill no task.
+/// - A process that has nothing to do writes nothing, and looks for what others
+///   did less than twice a second.
+///
+/// # The file
+///
+/// It is created if it is not there, and so are the directories to it, for
+/// their owner's eyes alone (0600 and 0700): arguments and results may be
+/// secret. The permissions of a file that is there are left alone. Beside it
+/// there are a `-wal` and a `-shm` while it is open; they belong to it.
+///
+/// **Not on a network file system**: the processes share memory, and locks
+/// there are often not what they say.
+///
+/// A file stays as large as it has been; what is purged makes room for what
+/// comes. To make a copy while it is in use, ask SQLite for one, which will be
+/// as small as can be: `sqlite3 tasks.db "VACUUM INTO 'copy.db'"`, or
+/// `.backup`. Copying the files may miss what is in the `-wal`.
+///
+/// A newer version of this crate brings a file to its own form when it opens
+/// it; older versions refuse it from then on. Their processes that have it open
+/// go on, and leave alone what is too new for them.
+///
+/// # When something is wrong
+///
+/// Calls are answered with an error that says what it is, and work again when
+/// it is over: a full disk; a file that another process keeps locked for more
+/// than 5 seconds; a damaged page, which fails the calls that meet it; a file
+/// that was deleted or replaced, which is noticed within half a second of
+/// calls, and over when it is back.
+///
+/// A process that is frozen in the middle of a write (by SIGSTOP, a debugger, a
+/// paused container) keeps the file locked until it goes on or is killed. The
+/// attempts of the other processes stop meanwhile, when their leases run out.
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     handle: Arc<Handle>,
@@ -43,8 +107,10 @@ impl SqliteStore {
     ///
     /// # Errors
     ///
-    /// [`StoreError`] if that is not possible, or the file is not one of this
-    /// crate, or one of a newer version.
+    /// [`StoreError`] if that is not possible, or if the file is not one of this
+    /// crate, or one of a newer version, or if the SQLite that the program is
+    /// linked with is older than 3.51.3, which has a bug that can damage a file
+    /// that several connections share.
     pub async fn open(path: impl AsRef<Path>) -> Result<Self, StoreError> {
         Self::open_with(path.as_ref(), Options::default()).await
     }

@@ -5,6 +5,7 @@
 //! wall clocks that jump and machines that sleep kill nobody.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -39,15 +40,24 @@ impl Moment {
 }
 
 /// What this process has seen of sessions.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Observations {
     seen: HashMap<(i64, SessionId), Seen>,
+    /// The count that the last renewal of this process got.
+    beats: i64,
 }
 
 #[derive(Debug)]
 struct Seen {
     beats: i64,
     since: Instant,
+}
+
+/// A renewal that is not written yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Renewal {
+    pub(super) lease: Duration,
+    pub(super) moment: Moment,
 }
 
 /// What is known of the sessions of a namespace.
@@ -58,7 +68,32 @@ pub(super) struct Verdict {
     pub(super) next: Option<Duration>,
 }
 
+impl Verdict {
+    /// There is a session whose lease lasts so long.
+    fn lasts(&mut self, left: Duration) {
+        self.next = Some(self.next.map_or(left, |next| next.min(left)));
+    }
+}
+
+impl Default for Observations {
+    /// Counts begin anywhere: a session that comes back, perhaps by another
+    /// process, must not look like the one that was seen before.
+    fn default() -> Self {
+        let anywhere = RandomState::new().hash_one(());
+        Self {
+            seen: HashMap::new(),
+            beats: i64::from(u32::try_from(anywhere >> 32).unwrap_or(0)) << 30,
+        }
+    }
+}
+
 impl Observations {
+    /// The count of a renewal: one that no other has.
+    pub(super) fn next_beat(&mut self) -> i64 {
+        self.beats += 1;
+        self.beats
+    }
+
     /// Remembers what a renewal of this process has written.
     pub(super) fn saw(&mut self, ns: i64, session: SessionId, beats: i64, moment: Moment) {
         let since = moment.by_now();
@@ -66,11 +101,14 @@ impl Observations {
     }
 
     /// Looks at all sessions of a namespace, and forgets those that are gone.
+    /// Those that the transaction has `renewed` live on, whatever their rows say
+    /// until it ends.
     pub(super) fn look(
         &mut self,
         connection: &Connection,
         ns: i64,
         moment: Moment,
+        renewed: &HashMap<(i64, SessionId), Renewal>,
     ) -> Done<Verdict> {
         // A count was unchanged until before it was read; it is known from
         // after it was read.
@@ -87,6 +125,9 @@ impl Observations {
             let beats: i64 = row.get(1)?;
             let lease = Duration::from_millis(rows::number(row, 2)?);
             there.insert(session);
+            if renewed.contains_key(&(ns, session)) {
+                continue;
+            }
             let seen = self.seen.get(&(ns, session));
             let since = seen
                 .filter(|seen| seen.beats == beats)
@@ -101,7 +142,13 @@ impl Observations {
             if left.is_zero() {
                 verdict.dead.push(session);
             } else {
-                verdict.next = Some(verdict.next.map_or(left, |next| next.min(left)));
+                verdict.lasts(left);
+            }
+        }
+        // Some of them have no row yet.
+        for ((of, _), renewal) in renewed {
+            if *of == ns {
+                verdict.lasts(renewal.lease);
             }
         }
         self.seen

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::changes::{self, Left};
 use super::error::Done;
 use super::rows::{self, Stored};
-use super::sessions::{Moment, Observations};
+use super::sessions::{Moment, Observations, Renewal, Verdict};
 use super::statement;
 use crate::store::{Change, Lease};
 use crate::task::{ConcurrencyLimit, Outcome, SessionId, Status, TaskRecord, Timestamp};
@@ -24,7 +24,7 @@ pub(super) struct Work<'a> {
     /// How many tasks hold a concurrency key, as far as anybody asked.
     holders: HashMap<(i64, Arc<str>), u32>,
     /// Sessions that got a renewal.
-    renewed: HashMap<(i64, SessionId), (Duration, Moment)>,
+    renewed: HashMap<(i64, SessionId), Renewal>,
     /// Sessions that lost a task.
     disowned: HashSet<(i64, SessionId)>,
     changes: Vec<(i64, Change)>,
@@ -117,8 +117,18 @@ impl<'a> Work<'a> {
 
     /// Says that a session owns something from now on, or still does.
     pub(super) fn renew(&mut self, ns: i64, lease: Lease, moment: Moment) {
-        self.renewed
-            .insert((ns, lease.session), (lease.duration, moment));
+        let renewal = Renewal {
+            lease: lease.duration,
+            moment,
+        };
+        self.renewed.insert((ns, lease.session), renewal);
+    }
+
+    /// Which sessions of a namespace are dead, after all that this transaction
+    /// has done.
+    pub(super) fn judge(&mut self, ns: i64, moment: Moment) -> Done<Verdict> {
+        self.sessions
+            .look(self.connection, ns, moment, &self.renewed)
     }
 
     /// Counts a new task.
@@ -253,23 +263,18 @@ impl<'a> Work<'a> {
                 statement.execute((ns, tool.as_ref(), queues.tools.get(tool)))?;
             }
         }
-        for ((ns, session), (lease, moment)) in self.renewed.drain() {
+        for ((ns, session), Renewal { lease, moment }) in self.renewed.drain() {
             if self.disowned.remove(&(ns, session)) && !owns(self.connection, ns, session)? {
                 end_session(self.connection, ns, session)?;
                 continue;
             }
-            // A session that comes back must not look like the one that was
-            // seen before: its count starts anywhere.
+            let beats = self.sessions.next_beat();
             let mut statement = statement::prepare(
                 self.connection,
-                "INSERT INTO sessions (ns, session, beats, lease) VALUES (?1, ?2, random() / 4, ?3) \
-                 ON CONFLICT DO UPDATE SET beats = beats + 1, lease = excluded.lease \
-                 RETURNING beats",
+                "INSERT INTO sessions (ns, session, beats, lease) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT DO UPDATE SET beats = excluded.beats, lease = excluded.lease",
             )?;
-            let beats = statement
-                .query_row((ns, session.to_bytes(), rows::millis(lease)), |row| {
-                    row.get(0)
-                })?;
+            statement.execute((ns, session.to_bytes(), beats, rows::millis(lease)))?;
             observed.push((ns, session, beats, lease, moment));
         }
         for (ns, session) in self.disowned.drain() {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::changes::{Follower, Hub};
-use super::connection::File;
+use super::connection::{File, set_patience};
 use super::error::{Done, Fault};
 use super::job::Job;
 use super::sessions::Observations;
@@ -39,13 +39,15 @@ const ATTENTION: Duration = Duration::from_secs(3);
 /// How often it is checked that the file is still there.
 const CHECK: Duration = Duration::from_millis(250);
 
-/// A checkpoint is made when the log has as many pages that are not in the
-/// file yet, and looked after as often, in commits.
+/// A checkpoint is made when the log has so many pages that are not in the
+/// file yet.
 const CHECKPOINT: i64 = 2000;
-const CHECK_LOG: u32 = 16;
 /// With this many pages the log has got out of hand, because somebody always
-/// reads: then a checkpoint waits for readers.
+/// reads: then a checkpoint waits for readers, so long, and no more often than
+/// this. It waits in vain for a backup that takes minutes.
 const CHECKPOINT_AT_LAST: i64 = 32_000;
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(50);
+const CHECKPOINT_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) enum Message {
     Job(Box<dyn Job>),
@@ -133,7 +135,8 @@ pub(super) struct Writer {
     follower: Follower,
     durable: bool,
     checked: Instant,
-    commits: u32,
+    /// When a checkpoint last waited for readers.
+    waited: Option<Instant>,
     /// So that the same trouble is logged once.
     complained: bool,
 }
@@ -157,7 +160,7 @@ impl Writer {
             follower,
             durable: false,
             checked: Instant::now(),
-            commits: 0,
+            waited: None,
             complained: false,
         })
     }
@@ -284,7 +287,6 @@ impl Writer {
         let done = self.attempt(jobs, durable);
         match done {
             Ok(completed) => {
-                self.commits += 1;
                 self.tell(completed);
                 Ok(())
             }
@@ -341,13 +343,14 @@ impl Writer {
     /// Writes the log back into the file, now and then, after the callers
     /// have been answered. SQLite by itself would do it before.
     fn checkpoint(&mut self) {
-        if self.commits < CHECK_LOG {
-            return;
-        }
-        self.commits = 0;
         let done = self.log("NOOP").and_then(|(pages, written)| {
-            if pages >= CHECKPOINT_AT_LAST {
-                self.log("RESTART").map(drop)
+            let rests = |at: Instant| at.elapsed() < CHECKPOINT_PAUSE;
+            if pages >= CHECKPOINT_AT_LAST && !self.waited.is_some_and(rests) {
+                self.waited = Some(Instant::now());
+                let patience = set_patience(CHECKPOINT_PATIENCE);
+                let done = self.log("RESTART");
+                set_patience(patience);
+                done.map(drop)
             } else if pages - written >= CHECKPOINT {
                 self.log("PASSIVE").map(drop)
             } else {

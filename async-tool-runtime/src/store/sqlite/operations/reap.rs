@@ -44,7 +44,7 @@ pub(in super::super) fn look(
     now: Timestamp,
     moment: Moment,
 ) -> Done<Option<Reaped>> {
-    let verdict = work.sessions.look(work.connection, ns, moment)?;
+    let verdict = work.judge(ns, moment)?;
     for session in &verdict.dead {
         if !find(work, OF_SESSION, ns, session.to_bytes(), 1)?.is_empty() {
             return Ok(None);
@@ -69,7 +69,7 @@ pub(in super::super) fn reap(
     moment: Moment,
 ) -> Done<Reaped> {
     let mut reaped = Reaped::default();
-    let verdict = work.sessions.look(work.connection, ns, moment)?;
+    let verdict = work.judge(ns, moment)?;
     let mut left = limit;
     let mut may_start = false;
     for session in &verdict.dead {

@@ -1,5 +1,6 @@
 //! What goes wrong, is said, and is over when its cause is.
 
+use std::future::Future;
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -315,4 +316,102 @@ async fn what_cannot_be_written_is_refused() {
     read_only(place.directory.path(), 0o700);
     let error = refused.expect_err("its directory is read-only").to_string();
     assert!(error.contains("cannot be written"), "{error}");
+}
+
+/// Makes two calls of one transaction, in this order.
+async fn together<A, B>(
+    all: &SqliteStore,
+    first: impl Future<Output = Result<A, StoreError>>,
+    second: impl Future<Output = Result<B, StoreError>>,
+) -> (A, B) {
+    let release = hold(all).await;
+    let (first, second, ()) = tokio::join!(first, second, async {
+        tokio::task::yield_now().await;
+        release();
+    });
+    (first.expect("it works"), second.expect("it works"))
+}
+
+/// A session whose lease has run out, and the task that it owns.
+async fn overdue(store: &dyn Store) -> (Lease, TaskId) {
+    let (lease, id) = (lease(), queued(store, task("t")).await);
+    assert_eq!(claim(store, lease, "t", 1).await.len(), 1);
+    tokio::time::advance(lease.duration + Duration::from_secs(5)).await;
+    (lease, id)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_transaction_has_renewed_lives_on_in_it() {
+    let place = Place::new();
+    let all = place.open().await;
+    let store = all.open("test").await.expect("it opens");
+
+    let (lease, id) = overdue(&*store).await;
+    let (beat, reaped) = together(&all, store.beat(lease, Vec::new()), store.reap(10)).await;
+    assert_eq!(beat.owned.len(), 1);
+    assert_eq!((reaped.requeued, reaped.interrupted), (vec![], vec![]));
+    assert_eq!(reaped.next, Some(lease.duration));
+    let working = store.get(id).await.expect("it works").expect("it is there");
+    assert_eq!(
+        (working.epoch, working.owner),
+        (beat.owned[0].epoch, Some(lease.session))
+    );
+
+    let (lease, _) = overdue(&*store).await;
+    queued(&*store, task("u")).await;
+    let wants = [Want::new("u".into(), 1)];
+    let (claimed, reaped) = together(&all, store.claim(lease, &wants, 1), store.reap(10)).await;
+    assert_eq!(claimed.len(), 1);
+    // The one of before is dead by now.
+    assert_eq!(reaped.interrupted, [id]);
+    let beat = store.beat(lease, Vec::new()).await.expect("it works");
+    assert_eq!(beat.owned.len(), 2);
+
+    tokio::time::advance(Duration::from_secs(20)).await;
+    let admission = roomy().claimed_by(lease);
+    let (created, reaped) =
+        together(&all, store.create(task("v"), admission), store.reap(10)).await;
+    assert!(matches!(created, Created::New(record) if record.owner == Some(lease.session)));
+    assert_eq!((reaped.requeued, reaped.interrupted), (vec![], vec![]));
+    let beat = store.beat(lease, Vec::new()).await.expect("it works");
+    assert_eq!(beat.owned.len(), 3);
+    check_integrity(&place);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_transaction_took_over_is_not_renewed_in_it() {
+    let place = Place::new();
+    let all = place.open().await;
+    let store = all.open("test").await.expect("it opens");
+    let (lease, id) = overdue(&*store).await;
+    let (reaped, beat) = together(&all, store.reap(10), store.beat(lease, Vec::new())).await;
+    assert_eq!(reaped.interrupted, [id]);
+    assert_eq!(beat.owned, []);
+    check_integrity(&place);
+
+    // What the limit left to the session is its own again.
+    let lease = Lease::new(SessionId::random(), Duration::from_secs(15));
+    for tool in ["a", "b"] {
+        queued(&*store, task(tool)).await;
+        claim(&*store, lease, tool, 1).await;
+    }
+    tokio::time::advance(Duration::from_secs(20)).await;
+    let (reaped, beat) = together(&all, store.reap(1), store.beat(lease, Vec::new())).await;
+    assert_eq!((reaped.interrupted.len(), beat.owned.len()), (1, 1));
+    assert_ne!(reaped.interrupted[0], beat.owned[0].id);
+    let reaped = store.reap(10).await.expect("it works");
+    assert_eq!(reaped.interrupted, []);
+    check_integrity(&place);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_begins_in_a_transaction_is_waited_for() {
+    let place = Place::new();
+    let all = place.open().await;
+    let store = all.open("test").await.expect("it opens");
+    let lease = lease();
+    let create = store.create(task("t"), roomy().claimed_by(lease));
+    let (created, reaped) = together(&all, create, store.reap(10)).await;
+    assert!(matches!(created, Created::New(record) if record.owner == Some(lease.session)));
+    assert_eq!(reaped.next, Some(lease.duration));
 }

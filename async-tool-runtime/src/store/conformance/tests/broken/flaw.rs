@@ -22,7 +22,8 @@ macro_rules! flaws {
 }
 
 flaws! {
-    every_verb_is_one_atomic_step: CancelReadsThenWrites, ClaimWritesTwice;
+    every_verb_is_one_atomic_step: CancelReadsThenWrites, ClaimWritesTwice,
+        BeatReadsThenWrites;
     namespaces_are_apart: OneNamespace, ChangesOfAllNamespaces;
     a_call_that_is_dropped_is_done_or_not_done: DropPoisons, DropLeavesAKey;
     a_namespace_is_shared: NamespaceOfEachHandle;

@@ -172,6 +172,12 @@ impl Namespace {
         if self.has(Flaw::ReportsAreLost) {
             reports.clear();
         }
+        if self.has(Flaw::BeatReadsThenWrites) {
+            let listed = self.listed(lease.session).await?;
+            tokio::time::sleep(GAP).await;
+            self.inner.beat(lease, reports).await?;
+            return Ok(listed);
+        }
         let mut beat = self.inner.beat(self.misjudged(lease), reports).await?;
         for owned in &mut beat.owned {
             match self.flaw {
@@ -187,6 +193,16 @@ impl Namespace {
             beat.owned.retain(|owned| listed.contains(&owned.id));
         }
         Ok(beat)
+    }
+
+    /// What a beat would list.
+    async fn listed(&self, session: SessionId) -> Result<Beat, StoreError> {
+        let mut records = self
+            .inner
+            .list(&Filter::of(Owner::Anybody), None, 100)
+            .await?;
+        records.retain(|record| record.owner == Some(session));
+        Ok(Beat::new(records.iter().map(Owned::of).collect()))
     }
 
     pub(super) async fn flawed_finish(
