@@ -217,6 +217,7 @@ impl Writer {
             for job in jobs {
                 self.commit(vec![job]);
             }
+            self.checkpoint();
             return;
         }
         let jobs = self.look(jobs);
