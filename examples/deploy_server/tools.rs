@@ -21,7 +21,8 @@ use crate::check::HealthCheck;
 use crate::deployments::Deployments;
 use crate::error::DeployError;
 use crate::name::Name;
-use crate::service::{Release, Service};
+use crate::release::Release;
+use crate::service::Service;
 use crate::stage::Stage;
 
 /// What a deployment has decided to do.
@@ -244,7 +245,7 @@ impl Deployment {
             if let Some(stage) = made {
                 job.publish(stage, verified.sha256, plan)?;
             }
-            job.service.switch(plan.from, plan.to, &job.task)
+            job.service.introduce(plan.from, plan.to, &job.task)
         };
         Ok(self.task.step("switch", || body(switch)).await?)
     }
