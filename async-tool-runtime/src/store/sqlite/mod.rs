@@ -5,6 +5,7 @@
 //! [`reads`], what is decided in `task::transition`, as in every store.
 
 mod changes;
+mod checkpoints;
 mod connection;
 mod error;
 mod handle;

@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod formats;
 mod idle;
+mod log;
 mod model;
 mod plans;
 mod processes;
