@@ -1,6 +1,8 @@
+-- `records` is how many tasks there are, so that nobody has to count them.
 CREATE TABLE namespaces (
   ns INTEGER PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE
+  name TEXT NOT NULL UNIQUE,
+  records INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- `seq` is the order of creation, and the place in the queue.
