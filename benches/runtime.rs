@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_tool::store::{OpenStore, Store};
-use async_tool::{AsyncTools, MemoryStore, Progress, Registry, TaskContext, TaskId};
+use async_tool::{AsyncTools, Progress, Registry, TaskContext, TaskId};
 use criterion::{BenchmarkId, Criterion, Throughput};
 use rmcp::model::ProgressNotificationParam;
 use rmcp::service::NotificationContext;
@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use support::BoxError;
 use support::client::Client;
 use support::plain::PlainServer;
-use support::tools::{GateTool, echo, echo_server, echo_server_on, object};
+use support::tools::{GateTool, echo, echo_server, echo_server_on, object, roomy_memory};
 
 fn main() -> Result<(), BoxError> {
     let runtime = Runtime::new()?;
@@ -80,7 +80,7 @@ fn status(criterion: &mut Criterion, runtime: &Runtime) -> Result<(), BoxError> 
 
 /// A server that keeps some tasks, and the id of the one in the middle.
 async fn retained(tasks: usize) -> Result<(Client, Arc<dyn Store>, String), BoxError> {
-    let store = MemoryStore::new();
+    let store = roomy_memory();
     let tools = echo_server_on(store.clone()).await?;
     let client = Client::duplex(tools).await?;
     let mut id = String::new();

@@ -16,11 +16,19 @@ pub(crate) struct Rounds {
     pub(crate) batch: u32,
 }
 
-/// How many times longer the first thing takes than the second.
+/// How many times as much the first thing is as the second.
 pub(crate) struct Ratio {
-    /// Median p50 of the second thing.
-    base: Duration,
+    /// What the second thing is at its median.
+    base: String,
     ratios: Vec<f64>,
+}
+
+impl Ratio {
+    /// The quotients of all rounds, and their typical divisor.
+    pub(crate) fn new(mut ratios: Vec<f64>, base: String) -> Self {
+        ratios.sort_by(f64::total_cmp);
+        Self { base, ratios }
+    }
 }
 
 impl Rounds {
@@ -46,12 +54,11 @@ impl Rounds {
                 bases.push(of_base);
             }
         }
-        ratios.sort_by(f64::total_cmp);
         bases.sort();
-        Ok(Ratio {
-            base: percentile(&bases, 50),
+        Ok(Ratio::new(
             ratios,
-        })
+            format!("{:.1?}", percentile(&bases, 50)),
+        ))
     }
 
     async fn p50(
@@ -77,7 +84,7 @@ impl std::fmt::Display for Ratio {
         let at = |share: usize| ratios[(ratios.len() - 1) * share / 100];
         write!(
             f,
-            "{:.2} x ({:.2} to {:.2}) of {:.1?}",
+            "{:.2} x ({:.2} to {:.2}) of {}",
             at(50),
             at(25),
             at(75),

@@ -1,12 +1,12 @@
 //! Initiate against a plain rmcp tool whose answer is of the same bytes.
 
 use crate::compare::{Ratio, Rounds};
-use crate::row;
 use crate::support::BoxError;
 use crate::support::client::Client;
 use crate::support::http::HttpServer;
 use crate::support::plain::PlainServer;
 use crate::support::tools::{echo, echo_server};
+use crate::{initiate_sqlite, process, row};
 
 const ROUNDS: Rounds = Rounds {
     rounds: 30,
@@ -38,7 +38,7 @@ pub(crate) async fn run() -> Result<(), BoxError> {
         &ratio.to_string(),
         "<= 2 x",
     );
-    Ok(())
+    process::part(initiate_sqlite::PART)
 }
 
 async fn compare(ours: &Client, plain: &Client) -> Result<Ratio, BoxError> {

@@ -1,28 +1,43 @@
 //! Measures what the performance budget is about, on whole servers with real
 //! clients: `cargo bench --bench budget -- [MODE...]`; see `BENCHMARKS.md`.
 //!
-//! Each mode runs in a process of its own. The exit status is 1 if anything
+//! Each mode runs in a process of its own, and so do the parts of some. The exit status is 1 if anything
 //! went wrong; being above budget is reported and no error, for the machine
 //! may be busy.
 #![allow(clippy::print_stdout, reason = "the report is the purpose")]
 #![allow(clippy::print_stderr, reason = "errors of a program")]
 
 mod compare;
+mod disk;
+mod fill;
 mod idle;
 mod initiate;
+mod initiate_sqlite;
+mod lifecycles;
 mod load;
 mod memory;
+mod process;
+mod restart;
 mod status;
 #[allow(dead_code, reason = "shared with the other bench")]
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::env;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 use support::BoxError;
 
-const MODES: [&str; 6] = ["initiate", "status", "load", "memory", "idle", "list"];
+const MODES: [&str; 8] = [
+    "initiate",
+    "status",
+    "load",
+    "memory",
+    "idle",
+    "list",
+    "lifecycles",
+    "restart",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -33,17 +48,12 @@ fn main() -> ExitCode {
         println!("measures only under `cargo bench`");
         return ExitCode::SUCCESS;
     }
-    if let Some(unknown) = modes.iter().find(|mode| !MODES.contains(&mode.as_str())) {
-        eprintln!(
-            "unknown mode `{unknown}`; the modes are {}",
-            MODES.join(", ")
-        );
-        return ExitCode::from(2);
-    }
+    let modes: Vec<&str> = modes.iter().map(String::as_str).collect();
     let outcome = match &*modes {
+        [process::SERVE, file, slots] => in_runtime(process::serve(file, slots)),
         [mode] => run(mode),
-        [] => each_by_itself(MODES),
-        modes => each_by_itself(modes.iter().map(String::as_str)),
+        [] => each_by_itself(&MODES),
+        modes => each_by_itself(modes),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,14 +65,12 @@ fn main() -> ExitCode {
 }
 
 /// Runs modes one after the other, each in a fresh process.
-fn each_by_itself<'a>(modes: impl IntoIterator<Item = &'a str>) -> Result<(), BoxError> {
+fn each_by_itself(modes: &[&str]) -> Result<(), BoxError> {
     let mut failed = Vec::new();
     for mode in modes {
-        let status = Command::new(env::current_exe()?)
-            .args(["--bench", mode])
-            .status()?;
-        if !status.success() {
-            failed.push(mode);
+        if let Err(error) = process::part(mode) {
+            eprintln!("error: {mode}: {error}");
+            failed.push(*mode);
         }
     }
     if failed.is_empty() {
@@ -74,20 +82,32 @@ fn each_by_itself<'a>(modes: impl IntoIterator<Item = &'a str>) -> Result<(), Bo
 
 fn run(mode: &str) -> Result<(), BoxError> {
     println!("== {mode}");
-    let runtime = tokio::runtime::Runtime::new()?;
     match mode {
-        "initiate" => runtime.block_on(initiate::run()),
-        "status" => runtime.block_on(status::run()),
-        "load" => runtime.block_on(load::run()),
-        "memory" => runtime.block_on(memory::run()),
-        "idle" => idle::run(&runtime),
-        _ => runtime.block_on(list()),
+        "initiate" => in_runtime(initiate::run()),
+        initiate_sqlite::PART => in_runtime(initiate_sqlite::run()),
+        initiate_sqlite::SLOW => in_runtime(initiate_sqlite::run_slow()),
+        "status" => in_runtime(status::run()),
+        status::PART => in_runtime(status::run_sqlite()),
+        "load" => in_runtime(load::run()),
+        "memory" => in_runtime(memory::run()),
+        memory::PART => in_runtime(memory::run_sqlite()),
+        "idle" => in_runtime(idle::run()),
+        idle::PART => in_runtime(idle::run_sqlite()),
+        "list" => in_runtime(list()),
+        "lifecycles" => in_runtime(lifecycles::run()),
+        lifecycles::SLOW => in_runtime(lifecycles::run_slow()),
+        "restart" => in_runtime(restart::run()),
+        _ => Err(format!("unknown mode `{mode}`; the modes are {}", MODES.join(", ")).into()),
     }
+}
+
+fn in_runtime(run: impl Future<Output = Result<(), BoxError>>) -> Result<(), BoxError> {
+    tokio::runtime::Runtime::new()?.block_on(run)
 }
 
 /// Prints one result.
 fn row(what: &str, measured: &str, budget: &str) {
-    println!("{what:<62} {measured:<34} budget {budget}");
+    println!("{what:<74} {measured:<38} budget {budget}");
 }
 
 /// How many bytes of `tools/list` a family is.

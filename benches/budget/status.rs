@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_tool::store::{OpenStore, Store};
-use async_tool::{AsyncTools, MemoryStore, TaskId};
+use async_tool::{AsyncTools, SqliteStore, TaskId};
 
 use crate::compare::Rounds;
-use crate::row;
 use crate::support::BoxError;
 use crate::support::client::Client;
 use crate::support::http::HttpServer;
-use crate::support::tools::{echo, echo_server_on};
+use crate::support::tools::{echo, echo_server_on, roomy_memory};
+use crate::{disk, fill, process, row};
 
 const MANY: usize = 100_000;
 const OVER_TRANSPORT: Rounds = Rounds {
@@ -23,6 +23,14 @@ const AT_THE_STORE: Rounds = Rounds {
     calls: 200,
     batch: 100,
 };
+/// A read takes far longer than the clock.
+const AT_SQLITE: Rounds = Rounds {
+    batch: 5,
+    ..AT_THE_STORE
+};
+
+/// The part that has tasks in a file.
+pub(crate) const PART: &str = "status-sqlite";
 
 /// A server whose store keeps some tasks, all of which have ended.
 struct Retained {
@@ -32,8 +40,8 @@ struct Retained {
 }
 
 impl Retained {
-    async fn new(tasks: usize) -> Result<Self, BoxError> {
-        let store = MemoryStore::new();
+    async fn in_memory(tasks: usize) -> Result<Self, BoxError> {
+        let store = roomy_memory();
         let tools = echo_server_on(store.clone()).await?;
         let client = Client::duplex(tools.clone()).await?;
         let mut ids = Vec::with_capacity(tasks);
@@ -49,12 +57,41 @@ impl Retained {
             ids,
         })
     }
+
+    async fn on(store: SqliteStore, tasks: usize) -> Result<Self, BoxError> {
+        let tools = echo_server_on(store.clone()).await?;
+        let store = store.open("default").await?;
+        let ids = fill::retain(&store, tasks).await?;
+        Ok(Self {
+            tools,
+            store,
+            ids: ids.iter().map(TaskId::to_string).collect(),
+        })
+    }
 }
 
 pub(crate) async fn run() -> Result<(), BoxError> {
-    let one = Retained::new(1).await?;
-    let many = Retained::new(MANY).await?;
+    let one = Retained::in_memory(1).await?;
+    let many = Retained::in_memory(MANY).await?;
+    compare(&many, &one, AT_THE_STORE, "memory").await?;
+    process::part(PART)
+}
 
+pub(crate) async fn run_sqlite() -> Result<(), BoxError> {
+    let directory = disk::directory()?;
+    let one = disk::new_store(&directory, "one.db").await?;
+    let many = disk::new_store(&directory, "many.db").await?;
+    let one = Retained::on(one, 1).await?;
+    let many = Retained::on(many, MANY).await?;
+    compare(&many, &one, AT_SQLITE, "SQLite").await
+}
+
+async fn compare(
+    many: &Retained,
+    one: &Retained,
+    at_the_store: Rounds,
+    store: &str,
+) -> Result<(), BoxError> {
     let read = async |client: &Client, ids: &mut Walk<'_, String>| {
         client.status("echo_status", ids.next()).await.map(drop)
     };
@@ -81,7 +118,7 @@ pub(crate) async fn run() -> Result<(), BoxError> {
                 async || read(&alone, &mut stay).await,
             )
             .await?;
-        let what = format!("status among 100 000 / 1, {transport}, p50");
+        let what = format!("status among 100 000 / 1, {store}, {transport}, p50");
         row(&what, &ratio.to_string(), "<= 1.1 x");
     }
 
@@ -92,13 +129,13 @@ pub(crate) async fn run() -> Result<(), BoxError> {
         ("another task each time", &ids[..]),
     ] {
         let (mut walk, mut stay) = (Walk::over(ids), Walk::over(&only));
-        let ratio = AT_THE_STORE
+        let ratio = at_the_store
             .compare(
                 async || get(&*many.store, *walk.next()).await,
                 async || get(&*one.store, *stay.next()).await,
             )
             .await?;
-        let what = format!("Store::get among 100 000 / 1, {which}");
+        let what = format!("Store::get among 100 000 / 1, {store}, {which}");
         row(&what, &ratio.to_string(), "<= 3 x");
     }
     Ok(())

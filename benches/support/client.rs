@@ -2,7 +2,7 @@
 
 use rmcp::model::CallToolRequestParams;
 use rmcp::service::RunningService;
-use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::{IntoTransport, StreamableHttpClientTransport};
 use rmcp::{ClientHandler, RoleClient, ServerHandler, ServiceExt};
 use serde_json::{Map, Value, json};
 
@@ -17,7 +17,15 @@ pub(crate) struct Client<H: ClientHandler = ()> {
 impl Client {
     /// Connects over streamable HTTP.
     pub(crate) async fn http(uri: &str) -> Result<Self, BoxError> {
-        let transport = StreamableHttpClientTransport::from_uri(uri);
+        Self::connect(StreamableHttpClientTransport::from_uri(uri)).await
+    }
+
+    /// Connects over any transport of rmcp.
+    pub(crate) async fn connect<T, E, A>(transport: T) -> Result<Self, BoxError>
+    where
+        T: IntoTransport<RoleClient, E, A>,
+        E: std::error::Error + Send + Sync + 'static,
+    {
         let service = ().serve(transport).await?;
         Ok(Self { service })
     }
@@ -29,6 +37,12 @@ impl Client {
 }
 
 impl<H: ClientHandler> Client<H> {
+    /// Ends the connection, and the server if it is a child process.
+    pub(crate) async fn close(self) -> Result<(), BoxError> {
+        self.service.cancel().await?;
+        Ok(())
+    }
+
     /// [`duplex`](Client::duplex), for a client that listens.
     pub(crate) async fn duplex_with(
         handler: H,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use async_tool::{AsyncTool, AsyncTools, Call, Descriptor, Registry};
+use async_tool::store::OpenStore;
+use async_tool::{AsyncTool, AsyncTools, AsyncToolsBuilder, Call, Descriptor, Registry};
 use async_tool::{MemoryStore, TaskContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -105,20 +106,31 @@ impl AsyncTool for GateTool {
     }
 }
 
-/// A server of `echo` alone, whose store has room for a long measurement.
+/// A server of `echo` alone, in memory, with room for a long measurement.
 pub(crate) async fn echo_server() -> Result<AsyncTools, BoxError> {
-    echo_server_on(MemoryStore::new()).await
+    echo_server_on(roomy_memory()).await
 }
 
 /// [`echo_server`] on a store that somebody else looks into.
-pub(crate) async fn echo_server_on(store: MemoryStore) -> Result<AsyncTools, BoxError> {
-    let tools = AsyncTools::builder()
-        .registry(Registry::new().with(EchoTool))
-        .store(store.max_records(10_000_000))
-        .build()
-        .await?;
-    Ok(tools)
+pub(crate) async fn echo_server_on(store: impl OpenStore) -> Result<AsyncTools, BoxError> {
+    Ok(echo_builder(store).build().await?)
 }
+
+/// What [`echo_server_on`] builds.
+pub(crate) fn echo_builder(store: impl OpenStore) -> AsyncToolsBuilder {
+    AsyncTools::builder()
+        .registry(Registry::new().with(EchoTool))
+        .store(store)
+        .queue(ROOM)
+}
+
+/// A store in memory with room for a long measurement.
+pub(crate) fn roomy_memory() -> MemoryStore {
+    MemoryStore::new().max_records(ROOM)
+}
+
+/// More tasks than any measurement makes.
+const ROOM: usize = 10_000_000;
 
 /// The object that `json!({..})` wrote.
 pub(crate) fn object(value: Value) -> Map<String, Value> {

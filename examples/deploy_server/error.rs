@@ -75,6 +75,12 @@ pub(crate) enum DeployError {
     )]
     Strange(String),
 
+    #[error("`{path}` does not say what this release is: {error}")]
+    BadManifest {
+        path: String,
+        error: serde_json::Error,
+    },
+
     #[error("the work did not end: {0}")]
     Join(#[from] tokio::task::JoinError),
 }
@@ -89,7 +95,7 @@ impl DeployError {
     fn code(&self) -> &'static str {
         match self {
             Self::Cancelled(_) => "cancelled",
-            Self::Io { .. } => "io",
+            Self::Io { .. } | Self::BadManifest { .. } => "io",
             Self::OutsideArtifacts(_) => "outside_artifacts",
             Self::NoArtifact(_) => "artifact_not_found",
             Self::NoKind(_) | Self::HoldsRoot(_) | Self::BelowRoot(_) => "not_an_artifact",

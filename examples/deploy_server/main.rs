@@ -20,10 +20,12 @@ mod artifact;
 mod blocking;
 mod check;
 mod deployments;
+mod disk;
 mod error;
 mod name;
 #[path = "../shared/process.rs"]
 mod process;
+mod release;
 #[path = "../shared/root.rs"]
 mod root;
 mod service;

@@ -11,8 +11,9 @@
 //! made in a temporary directory and renamed into `releases` when it is whole,
 //! `current` is replaced by a link that was made beside it, and what is removed
 //! is renamed out of `releases` first. So a process may be killed between any
-//! two system calls; it leaves nothing but temporary files, which the next
-//! deployment removes.
+//! two system calls. What it leaves behind are temporary files, and a release
+//! that was to become live if its task is not started again. The next deployment
+//! removes both; a manifest says whether its release has ever been live.
 
 use std::cmp::Reverse;
 use std::fs::{self, File, Permissions, set_permissions};
@@ -21,16 +22,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use async_tool::TaskContext;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
+use crate::disk::{sync, sync_all};
 use crate::error::{At, DeployError};
 use crate::name::Name;
+use crate::release::{MANIFEST, Manifest, Release};
 use crate::stage::{Limits, Stage};
 
-/// The file of a release that says where it comes from.
-pub(crate) const MANIFEST: &str = ".release.json";
 /// What the names of temporary files and directories begin with.
 const TEMPORARY: &str = ".tmp-";
 
@@ -40,41 +39,6 @@ pub(crate) struct Service {
     directory: PathBuf,
     /// For people to read.
     title: String,
-}
-
-/// A release of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Release {
-    /// Its number; later releases have higher ones.
-    pub(crate) number: u64,
-    /// Whether it is the one that `current` leads to.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) live: bool,
-    /// What was deployed.
-    pub(crate) artifact: String,
-    /// SHA-256 of the archive that was deployed, in hexadecimal.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) sha256: Option<String>,
-    /// How many files, directories and links it was deployed with.
-    pub(crate) entries: usize,
-    /// How many bytes its files held.
-    pub(crate) bytes: u64,
-    /// When it was made.
-    pub(crate) deployed_at: String,
-    /// What was live before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) replaced: Option<u64>,
-}
-
-/// What `.release.json` holds.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Manifest {
-    #[serde(flatten)]
-    pub(crate) release: Release,
-    /// Id of the task that made the release.
-    pub(crate) task: String,
-    /// Which start of that task made it.
-    pub(crate) epoch: u64,
 }
 
 impl Service {
@@ -117,14 +81,16 @@ impl Service {
         Ok(numbers)
     }
 
-    /// All releases, latest first.
+    /// All releases that are live or were, latest first.
     pub(crate) fn releases(&self) -> Result<Vec<Release>, DeployError> {
         let live = self.live()?;
         let mut releases = Vec::new();
         for number in self.numbers()? {
-            if let Some(manifest) = self.manifest(number)? {
+            let is_live = live == Some(number);
+            let manifest = self.manifest(number)?;
+            if let Some(manifest) = manifest.filter(|it| it.was_live || is_live) {
                 releases.push(Release {
-                    live: live == Some(number),
+                    live: is_live,
                     ..manifest.release
                 });
             }
@@ -135,13 +101,7 @@ impl Service {
     /// Where a release comes from; `None` if it does not exist, or was not made
     /// here.
     pub(crate) fn manifest(&self, number: u64) -> Result<Option<Manifest>, DeployError> {
-        let path = self.release(number).join(MANIFEST);
-        match fs::read(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            content => serde_json::from_slice(&content.at(&path)?)
-                .map_err(io::Error::from)
-                .at(path),
-        }
+        Manifest::read(&self.release(number))
     }
 
     /// The number of the next release.
@@ -159,10 +119,10 @@ impl Service {
             let manifest = live.map(|live| self.manifest(live)).transpose()?.flatten();
             let replaced = manifest.and_then(|manifest| manifest.release.replaced);
             return match replaced {
-                Some(target) if self.manifest(target)?.is_some() => Ok(target),
+                Some(target) if self.was_live(target)? => Ok(target),
                 _ => Err(DeployError::NoPrevious {
                     service: service(),
-                    existing: self.numbers()?,
+                    existing: self.existing()?,
                 }),
             };
         };
@@ -172,14 +132,24 @@ impl Service {
                 number: target,
             });
         }
-        if self.manifest(target)?.is_none() {
+        if !self.was_live(target)? {
             return Err(DeployError::NoRelease {
                 service: service(),
                 number: target,
-                existing: self.numbers()?,
+                existing: self.existing()?,
             });
         }
         Ok(target)
+    }
+
+    fn existing(&self) -> Result<Vec<u64>, DeployError> {
+        let releases = self.releases()?;
+        Ok(releases.iter().map(|release| release.number).collect())
+    }
+
+    fn was_live(&self, number: u64) -> Result<bool, DeployError> {
+        let manifest = self.manifest(number)?;
+        Ok(manifest.is_some_and(|manifest| manifest.was_live))
     }
 
     /// Makes an empty place for a release. No two attempts have the same: the
@@ -200,6 +170,8 @@ impl Service {
 
     /// Removes what attempts that were killed have left.
     fn clear_up(&self) -> Result<(), DeployError> {
+        let _lock = self.lock()?;
+        self.discard_never_live()?;
         for entry in fs::read_dir(&self.directory).at(&self.directory)? {
             let entry = entry.at(&self.directory)?;
             let (name, path) = (entry.file_name(), entry.path());
@@ -210,6 +182,21 @@ impl Service {
                 self.discard(&path)?;
             } else {
                 fs::remove_file(&path).at(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes releases that were to become live, and whose tasks ended before;
+    /// with the lock held. Should one of the tasks be only interrupted, it makes
+    /// its release anew.
+    fn discard_never_live(&self) -> Result<(), DeployError> {
+        let live = self.live()?;
+        for number in self.numbers()? {
+            // What was not made here, or cannot be read, may have been live.
+            let manifest = self.manifest(number).ok().flatten();
+            if live != Some(number) && manifest.is_some_and(|it| !it.was_live) {
+                self.discard(&self.release(number))?;
             }
         }
         Ok(())
@@ -242,6 +229,7 @@ impl Service {
             release,
             task: task.id().to_string(),
             epoch: task.epoch(),
+            was_live: false,
         };
         let path = stage.path().join(MANIFEST);
         let content = serde_json::to_vec_pretty(&manifest).map_err(io::Error::from);
@@ -260,6 +248,22 @@ impl Service {
         sync(&self.releases_directory())
     }
 
+    /// Makes a new release live, if `from` is live, or it is already. That
+    /// happens once: where somebody has gone back from it before this task could
+    /// record that it was live, that is the last word.
+    pub(crate) fn introduce(
+        &self,
+        from: Option<u64>,
+        to: u64,
+        task: &TaskContext,
+    ) -> Result<(), DeployError> {
+        let _lock = self.lock()?;
+        if self.was_live(to)? {
+            self.ensure_live(&[Some(to)])?;
+        }
+        self.replace(from, to, task)
+    }
+
     /// Makes a release live, if `from` is live, or it is already.
     pub(crate) fn switch(
         &self,
@@ -268,11 +272,19 @@ impl Service {
         task: &TaskContext,
     ) -> Result<(), DeployError> {
         let _lock = self.lock()?;
+        self.replace(from, to, task)
+    }
+
+    /// The same, with the lock held.
+    fn replace(&self, from: Option<u64>, to: u64, task: &TaskContext) -> Result<(), DeployError> {
         task.check_cancelled()?;
         self.ensure_live(&[from, Some(to)])?;
         let target = Path::new("releases").join(to.to_string());
         if !self.directory.join(&target).is_dir() {
             return Err(self.superseded());
+        }
+        if let Some(live) = self.live()? {
+            self.record_live(live)?;
         }
         let current = self.current();
         tempfile::Builder::new()
@@ -283,7 +295,20 @@ impl Service {
             .persist(&current)
             .map_err(|error| error.error)
             .at(current)?;
-        sync(&self.directory)
+        sync(&self.directory)?;
+        // In case that somebody replaces `current` by hand. Without that, the
+        // next switch is early enough, and nothing is wrong if this fails.
+        let _ = self.record_live(to);
+        Ok(())
+    }
+
+    /// Records that a release, which is live, has been so.
+    fn record_live(&self, number: u64) -> Result<(), DeployError> {
+        let temporary = tempfile::Builder::new()
+            .prefix(TEMPORARY)
+            .tempfile_in(&self.directory)
+            .at(&self.directory)?;
+        Manifest::record_live(&self.release(number), temporary)
     }
 
     /// Refuses to go on where something else has become live than this.
@@ -304,14 +329,15 @@ impl Service {
     /// Removes a release that this attempt of a task, or one before it, has
     /// published and that did not become live.
     pub(crate) fn abandon(&self, number: u64, task: &TaskContext) -> Result<(), DeployError> {
-        let ours = self.manifest(number)?.is_some_and(|manifest| {
-            manifest.task == task.id().to_string() && manifest.epoch <= task.epoch()
-        });
-        if !ours {
+        if self.manifest(number)?.is_none() {
             return Ok(());
         }
         let _lock = self.lock()?;
-        if self.live()? != Some(number) {
+        let ours = self.manifest(number)?.is_some_and(|manifest| {
+            let same = manifest.task == task.id().to_string();
+            same && manifest.epoch <= task.epoch() && !manifest.was_live
+        });
+        if ours && self.live()? != Some(number) {
             self.discard(&self.release(number))?;
         }
         Ok(())
@@ -324,6 +350,7 @@ impl Service {
         let Some(live) = self.live()? else {
             return Ok(Vec::new());
         };
+        self.discard_never_live()?;
         let manifest = self.manifest(live)?;
         let before = manifest.and_then(|manifest| manifest.release.replaced);
         let mut numbers = self.numbers()?;
@@ -380,23 +407,4 @@ fn number(name: &Path) -> Option<u64> {
     let name = name.to_str()?;
     let number: u64 = name.parse().ok()?;
     (number.to_string() == name).then_some(number)
-}
-
-/// Has all of a directory on the disk.
-fn sync_all(directory: &Path, task: &TaskContext) -> Result<(), DeployError> {
-    for entry in fs::read_dir(directory).at(directory)? {
-        task.check_cancelled()?;
-        let entry = entry.at(directory)?;
-        let (path, kind) = (entry.path(), entry.file_type().at(entry.path())?);
-        if kind.is_dir() {
-            sync_all(&path, task)?;
-        } else if kind.is_file() {
-            sync(&path)?;
-        }
-    }
-    sync(directory)
-}
-
-fn sync(path: &Path) -> Result<(), DeployError> {
-    File::open(path).and_then(|file| file.sync_all()).at(path)
 }

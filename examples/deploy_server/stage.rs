@@ -15,7 +15,7 @@ use async_tool::TaskContext;
 use tempfile::TempDir;
 
 use crate::error::{At, DeployError};
-use crate::service::MANIFEST;
+use crate::release::MANIFEST;
 
 /// Longest path of an entry, in bytes.
 const MAX_PATH: usize = 1024;

@@ -21,7 +21,8 @@ use crate::check::HealthCheck;
 use crate::deployments::Deployments;
 use crate::error::DeployError;
 use crate::name::Name;
-use crate::service::{Release, Service};
+use crate::release::Release;
+use crate::service::Service;
 use crate::stage::Stage;
 
 /// What a deployment has decided to do.
@@ -133,12 +134,7 @@ pub(crate) async fn deploy(
     }
 
     // The release is live: whatever happens now, the deployment has succeeded.
-    let job = deployment.clone();
-    let pruned = task.step("prune", || body(move || job.prune(keep))).await;
-    let Pruned { pruned, releases } = pruned.unwrap_or_else(|error| {
-        task.log(format!("old releases are left: {error}"));
-        Pruned::default()
-    });
+    let Pruned { pruned, releases } = deployment.clear_away(keep).await;
     Ok(Deployed {
         release: plan.to,
         replaced: plan.from,
@@ -206,7 +202,7 @@ struct Deployment {
 }
 
 /// What pruning has left.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Pruned {
     pruned: Vec<u64>,
     releases: Vec<Release>,
@@ -249,7 +245,7 @@ impl Deployment {
             if let Some(stage) = made {
                 job.publish(stage, verified.sha256, plan)?;
             }
-            job.service.switch(plan.from, plan.to, &job.task)
+            job.service.introduce(plan.from, plan.to, &job.task)
         };
         Ok(self.task.step("switch", || body(switch)).await?)
     }
@@ -285,6 +281,26 @@ impl Deployment {
         self.service.publish(stage, release, &self.task)
     }
 
+    /// Removes old releases, or says in the log why it does not.
+    async fn clear_away(&self, keep: usize) -> Pruned {
+        let job = self.clone();
+        let pruned = self.task.step("prune", || body(move || job.prune(keep)));
+        let error = match pruned.await {
+            Ok(pruned) => return pruned,
+            Err(error) => error,
+        };
+        self.task.log(format!("old releases are left: {error}"));
+        let service = self.service.clone();
+        let releases = blocking(move || service.releases()).await;
+        Pruned {
+            pruned: Vec::new(),
+            releases: releases.unwrap_or_else(|error| {
+                self.task.log(format!("they cannot be listed: {error}"));
+                Vec::new()
+            }),
+        }
+    }
+
     fn prune(&self, keep: usize) -> Result<Pruned, DeployError> {
         Ok(Pruned {
             pruned: self.service.prune(keep)?,
@@ -300,4 +316,35 @@ async fn body<T: Send + 'static>(
     blocking(work)
         .await
         .map_err(|error| ToolError::from(error).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::Fixture;
+
+    #[tokio::test]
+    async fn a_cancel_after_the_switch_leaves_the_list_of_releases() {
+        let fixture = Fixture::new();
+        let name = |name: &str| Name::try_from(name.to_owned()).unwrap();
+        for _ in 1..=2 {
+            let task = TaskContext::detached("deploy");
+            let (app, deployments) = ("app".into(), &fixture.deployments);
+            let (environment, service) = (name("test"), name("web"));
+            deploy(environment, service, app, None, None, 5, &task, deployments)
+                .await
+                .unwrap();
+        }
+        let deployment = Deployment {
+            deployments: fixture.deployments.clone(),
+            service: fixture.deployments.service(&name("test"), &name("web")),
+            artifact: "app".into(),
+            task: TaskContext::detached("deploy"),
+        };
+        deployment.task.cancellation().cancel();
+        let Pruned { pruned, releases } = deployment.clear_away(1).await;
+        assert!(pruned.is_empty());
+        let numbers: Vec<_> = releases.iter().map(|it| it.number).collect();
+        assert_eq!(numbers, [2, 1]);
+    }
 }

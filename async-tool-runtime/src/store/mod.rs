@@ -136,6 +136,9 @@ pub trait Store: Send + Sync + 'static {
     /// - **claim_opens_or_renews_the_lease**: if anything was claimed.
     /// - **claim_of_nothing_leaves_no_trace**: a session that owns nothing is not
     ///   kept, and `reap` does not wait for its end.
+    ///
+    /// The claim of a task whose `max_attempts` is 1 is durable before the answer:
+    /// after a power cut it would start a second time.
     async fn claim(
         &self,
         lease: Lease,
@@ -234,6 +237,8 @@ pub trait Store: Send + Sync + 'static {
     /// - **cancel_leaves_an_ended_task**: as it was.
     /// - **cancel_finds_no_unknown_task**: `None`, also for one whose retention is
     ///   over, purged or not.
+    ///
+    /// The request is durable before the answer.
     async fn request_cancel(
         &self,
         id: TaskId,

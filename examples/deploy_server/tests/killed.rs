@@ -1,6 +1,7 @@
 //! Deployments that are killed, and attempts that follow others.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,7 +11,7 @@ use async_tool::{TaskContext, ToolError};
 
 use super::{Call, Fixture, checked};
 use crate::deployments::Deployments;
-use crate::service::Release;
+use crate::release::Release;
 
 const DIRECTORY: &str = "DEPLOY_UNTIL_KILLED";
 
@@ -99,10 +100,23 @@ fn any_task() -> TaskContext {
 /// killed between the two.
 async fn published(fixture: &Fixture) -> TaskContext {
     fixture.deploy(Call::default()).await.unwrap();
-    let call = Call::default();
-    let task = call.task.clone();
-    fixture.deploy(call).await.unwrap();
-    fixture.service().switch(Some(2), 1, &any_task()).unwrap();
+    let (service, task) = (fixture.service(), any_task());
+    let mut stage = service.stage(fixture.deployments.limits, &task).unwrap();
+    for path in ["version", "bin/run"] {
+        let content = &mut &b"x"[..];
+        stage.file(Path::new(path), 0o644, 1, content).unwrap();
+    }
+    let release = Release {
+        number: 2,
+        live: false,
+        artifact: "app".to_owned(),
+        sha256: None,
+        entries: stage.entries(),
+        bytes: stage.bytes(),
+        deployed_at: String::new(),
+        replaced: Some(1),
+    };
+    service.publish(stage, release, &task).unwrap();
     task
 }
 
@@ -163,13 +177,130 @@ async fn a_release_that_never_became_live_is_removed_by_its_own_task_alone() {
         .abandon(2, &TaskContext::detached("deploy"))
         .unwrap();
     assert_eq!(service.numbers().unwrap(), [2, 1]);
-    service.switch(Some(1), 2, &any_task()).unwrap();
+    service.abandon(2, &task).unwrap();
+    assert_eq!(service.numbers().unwrap(), [1]);
+    service.abandon(2, &task).unwrap();
+}
+
+#[tokio::test]
+async fn a_release_that_has_been_live_is_not_abandoned() {
+    let fixture = Fixture::new();
+    let task = published(&fixture).await;
+    let service = fixture.service();
+    service.introduce(Some(1), 2, &task).unwrap();
     service.abandon(2, &task).unwrap();
     assert_eq!(service.numbers().unwrap(), [2, 1], "it is live");
     service.switch(Some(2), 1, &any_task()).unwrap();
     service.abandon(2, &task).unwrap();
-    assert_eq!(service.numbers().unwrap(), [1]);
-    service.abandon(2, &task).unwrap();
+    assert_eq!(service.numbers().unwrap(), [2, 1], "it was live");
+}
+
+#[tokio::test]
+async fn a_deployment_that_was_rolled_back_meanwhile_does_not_go_live_again() {
+    let fixture = Fixture::new();
+    let task = published(&fixture).await;
+    let service = fixture.service();
+    for _ in 1..=2 {
+        service.introduce(Some(1), 2, &task).unwrap();
+    }
+    fixture.rollback(None).await.unwrap();
+    let error = service.introduce(Some(1), 2, &task).unwrap_err();
+    assert_eq!(ToolError::from(error).code(), "superseded");
+    assert_eq!(service.live().unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn a_release_that_never_became_live_is_none_and_goes_with_the_next_deployment() {
+    let fixture = Fixture::new();
+    published(&fixture).await;
+    let listed = fixture.service().releases().unwrap();
+    assert_eq!(listed.iter().map(|it| it.number).collect::<Vec<_>>(), [1]);
+    let error = fixture.rollback(Some(2)).await.unwrap_err();
+    assert_eq!(error.code(), "release_not_found");
+
+    // Its number is not given twice: its task may still be started again.
+    let call = Call {
+        keep: 2,
+        ..Call::default()
+    };
+    let deployed = fixture.deploy(call).await.unwrap();
+    assert_eq!((deployed.release, deployed.pruned), (3, vec![]));
+    assert_eq!(fixture.service().numbers().unwrap(), [3, 1]);
+}
+
+#[tokio::test]
+async fn releases_that_were_live_stay_although_later_ones_than_the_live_one() {
+    let fixture = Fixture::new();
+    for _ in 1..=3 {
+        fixture.deploy(Call::default()).await.unwrap();
+    }
+    fixture.rollback(Some(1)).await.unwrap();
+    fixture.deploy(Call::default()).await.unwrap();
+    assert_eq!(fixture.service().numbers().unwrap(), [4, 3, 2, 1]);
+
+    // By hand.
+    fs::remove_file(fixture.path("current")).unwrap();
+    symlink("releases/2", fixture.path("current")).unwrap();
+    fixture.deploy(Call::default()).await.unwrap();
+    assert_eq!(fixture.service().numbers().unwrap(), [5, 4, 3, 2, 1]);
+
+    // Nobody knows about these: one says nothing, one is unreadable, one is
+    // somebody else's.
+    let manifest = |number: u64| fixture.path(&format!("releases/{number}/.release.json"));
+    let text = fs::read_to_string(manifest(4)).unwrap();
+    let older = text.replace(",\n  \"was_live\": true", "");
+    assert_ne!(text, older);
+    fs::write(manifest(4), older).unwrap();
+    fs::remove_file(fixture.path("current")).unwrap();
+    symlink("releases/3", fixture.path("current")).unwrap();
+    fs::create_dir(fixture.path("releases/6")).unwrap();
+    fs::create_dir(fixture.path("releases/7")).unwrap();
+    fs::write(manifest(7), "{").unwrap();
+    let call = Call {
+        keep: 50,
+        ..Call::default()
+    };
+    fixture.deploy(call).await.unwrap();
+    assert_eq!(
+        fixture.service().numbers().unwrap(),
+        [8, 7, 6, 5, 4, 3, 2, 1]
+    );
+}
+
+#[tokio::test]
+async fn whoever_wakes_up_late_finds_its_release_gone_and_changes_nothing() {
+    let fixture = Fixture::new();
+    let task = published(&fixture).await;
+    let next = fixture.service();
+    drop(next.stage(fixture.deployments.limits, &any_task()).unwrap());
+    let error = fixture.service().introduce(Some(1), 2, &task).unwrap_err();
+    assert_eq!(ToolError::from(error).code(), "superseded");
+    assert_eq!(fixture.service().live().unwrap(), Some(1));
+}
+
+#[tokio::test]
+async fn it_is_on_the_disk_that_a_release_was_live_before_another_is() {
+    let fixture = Fixture::new();
+    fixture.deploy(Call::default()).await.unwrap();
+    let path = fixture.path("releases/1/.release.json");
+    let was_live = || {
+        fs::read_to_string(&path)
+            .unwrap()
+            .contains("\"was_live\": true")
+    };
+    assert!(was_live());
+    // As a kill leaves it, right after release 1 became live.
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        text.replace("\"was_live\": true", "\"was_live\": false"),
+    )
+    .unwrap();
+    assert!(!was_live());
+    let mode = path.metadata().unwrap().permissions();
+    fixture.deploy(Call::default()).await.unwrap();
+    assert!(was_live());
+    assert_eq!(path.metadata().unwrap().permissions(), mode);
 }
 
 #[tokio::test]

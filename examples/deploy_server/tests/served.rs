@@ -135,16 +135,22 @@ async fn what_changes_one_service_takes_turns() {
 
 /// Asks a task to stop when there is nothing left for it but to go live, and
 /// lets it go on then. Answers with how it ended.
-async fn cancelled_at_the_last_moment(fixture: &Fixture, tool: &str, arguments: Value) -> Answer {
-    let server = server(fixture, &MemoryStore::new()).await;
-    let lock = fs::File::open(fixture.path("")).unwrap();
-    lock.lock().unwrap();
-    let task = server.call(&format!("{tool}_initiate"), arguments).await;
+async fn cancelled_at_the_last_moment(
+    server: &TestServer,
+    tool: &str,
+    task: &Answer,
+    lock: fs::File,
+) -> Answer {
     let id = json!({ "task_id": task.id() });
     let status = format!("{tool}_status");
-    while server.call(&status, id.clone()).await["progress"]["step"] != "switch" {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let switching = async {
+        while server.call(&status, id.clone()).await["progress"]["step"] != "switch" {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), switching)
+        .await
+        .unwrap();
     // So that all is on the disk; if it is not, the test shows less.
     tokio::time::sleep(Duration::from_millis(100)).await;
     let answer = server.call(&format!("{tool}_cancel"), id).await;
@@ -157,14 +163,29 @@ async fn cancelled_at_the_last_moment(fixture: &Fixture, tool: &str, arguments: 
 async fn nothing_goes_live_after_a_cancel() {
     let fixture = Fixture::new();
     fixture.deploy(Call::default()).await.unwrap();
-    let arguments = deployment("app", "web", "true");
-    let end = cancelled_at_the_last_moment(&fixture, "deploy", arguments).await;
+    let server = server(&fixture, &MemoryStore::new()).await;
+    let lock = || {
+        let directory = fs::File::open(fixture.path("")).unwrap();
+        directory.lock().unwrap();
+        directory
+    };
+
+    let gate = pipe(&fixture, "gate");
+    let arguments = deployment("app", "web", &format!("cat '{}'", gate.display()));
+    let task = server.call("deploy_initiate", arguments).await;
+    let open = || fs::OpenOptions::new().write(true).open(gate);
+    let gate = tokio::task::spawn_blocking(open).await.unwrap().unwrap();
+    let lock_held = lock();
+    drop(gate);
+    let end = cancelled_at_the_last_moment(&server, "deploy", &task, lock_held).await;
     assert_eq!(end["status"], "cancelled", "{}", end.text);
     assert_eq!(fixture.listing(), ["current", "releases", "releases/1"]);
 
     fixture.deploy(Call::default()).await.unwrap();
+    let lock_held = lock();
     let service = json!({ "environment": "test", "service": "web" });
-    let end = cancelled_at_the_last_moment(&fixture, "rollback", service).await;
+    let task = server.call("rollback_initiate", service).await;
+    let end = cancelled_at_the_last_moment(&server, "rollback", &task, lock_held).await;
     assert_eq!(end["status"], "cancelled", "{}", end.text);
     assert_eq!(fixture.service().live().unwrap(), Some(2));
 }

@@ -134,7 +134,7 @@ fn set_up(connection: &mut Connection, migrations: &[&str]) -> Done<()> {
         connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
     if mode != "wal" {
         return Err(Fault::other(
-            "SQLite store: the file's place allows no write-ahead log; network file systems do not",
+            "SQLite store: the file's place allows no write-ahead log; it must be on a local disk",
         ));
     }
     // Checkpoints are the writer's business: see `writer`. What is never

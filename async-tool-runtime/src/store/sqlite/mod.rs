@@ -5,6 +5,7 @@
 //! [`reads`], what is decided in `task::transition`, as in every store.
 
 mod changes;
+mod checkpoints;
 mod connection;
 mod error;
 mod handle;
@@ -73,8 +74,9 @@ use namespace::Namespace;
 /// secret. The permissions of a file that is there are left alone. Beside it
 /// there are a `-wal` and a `-shm` while it is open; they belong to it.
 ///
-/// **Not on a network file system**: the processes share memory, and locks
-/// there are often not what they say.
+/// **It must not be on a network file system**, even where that seems to work:
+/// the processes share memory, which those of another machine do not see, and
+/// locks are often not what they say. Nobody notices before the file is damaged.
 ///
 /// A file stays as large as it has been; what is purged makes room for what
 /// comes. To make a copy while it is in use, ask SQLite for one, which will be
@@ -99,9 +101,14 @@ use namespace::Namespace;
 #[derive(Debug, Clone)]
 pub struct SqliteStore {
     handle: Arc<Handle>,
+    max_records: usize,
 }
 
 impl SqliteStore {
+    /// How many tasks a namespace keeps, ended ones included, unless said
+    /// otherwise.
+    pub const DEFAULT_MAX_RECORDS: usize = 250_000;
+
     /// Opens the file, and creates it, and the directories to it, if it is not
     /// there.
     ///
@@ -119,7 +126,17 @@ impl SqliteStore {
         let handle = Handle::open(path.to_owned(), options).await?;
         Ok(Self {
             handle: Arc::new(handle),
+            max_records: Self::DEFAULT_MAX_RECORDS,
         })
+    }
+
+    /// Sets how many tasks a namespace keeps, ended ones included. Further
+    /// ones are refused until retention has made room. Applies to namespaces
+    /// that are opened later by this handle, and to no other process.
+    #[must_use]
+    pub fn max_records(mut self, max_records: usize) -> Self {
+        self.max_records = max_records;
+        self
     }
 
     /// Closes the file. Completes when everything has been written, if this is
@@ -149,6 +166,7 @@ impl SqliteStore {
 impl OpenStore for SqliteStore {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
         let handle = Arc::clone(&self.handle);
-        Ok(Arc::new(Namespace::open(handle, namespace).await?))
+        let namespace = Namespace::open(handle, namespace, self.max_records);
+        Ok(Arc::new(namespace.await?))
     }
 }

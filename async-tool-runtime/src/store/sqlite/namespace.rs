@@ -24,11 +24,16 @@ use crate::task::{CancelAck, End, Epoch, NewTask, Refused, Release, TaskId, Task
 pub(super) struct Namespace {
     handle: Arc<Handle>,
     ns: i64,
+    max_records: usize,
     changes: broadcast::Sender<Change>,
 }
 
 impl Namespace {
-    pub(super) async fn open(handle: Arc<Handle>, name: &str) -> Result<Self, StoreError> {
+    pub(super) async fn open(
+        handle: Arc<Handle>,
+        name: &str,
+        max_records: usize,
+    ) -> Result<Self, StoreError> {
         let name: Arc<str> = name.into();
         let known = Arc::clone(&name);
         let ns = handle
@@ -42,6 +47,7 @@ impl Namespace {
             changes: handle.shared.hub.of(ns),
             handle,
             ns,
+            max_records,
         })
     }
 }
@@ -66,9 +72,10 @@ impl Store for Namespace {
     async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError> {
         self.handle.attend();
         let (ns, now, moment) = (self.ns, self.handle.clock.now(), Moment::now());
+        let max_records = self.max_records;
         self.handle
             .write(true, move |work| {
-                create::create(work, ns, &new, admission, now, moment)
+                create::create(work, ns, &new, admission, now, moment, max_records)
             })
             .await
     }

@@ -87,6 +87,9 @@ pub(super) fn list(
 /// The index is named, since SQLite knows nothing of how many tasks an owner
 /// or a tool has. What is queued or being worked on is little beside what has
 /// ended, so there all of it is looked at.
+///
+/// Servers list for an owner. Lists for everybody are for whoever looks after
+/// the store, and for them, completed tasks are taken to be no rare ones.
 pub(super) fn list_query(
     ns: i64,
     filter: &Filter,
@@ -98,6 +101,10 @@ pub(super) fn list_query(
         (Some(Status::Queued), ..) => ("tasks_queued", ""),
         (Some(Status::Working | Status::InputRequired), ..) => {
             ("tasks_owner", " AND t.owner IS NOT NULL")
+        }
+        (Some(_), Owner::Nobody | Owner::Principal(_), _) => ("tasks_ended", " AND t.status >= 3"),
+        (Some(Status::Failed | Status::Cancelled), Owner::Anybody, _) => {
+            ("tasks_failed", " AND t.status > 3")
         }
         (_, Owner::Nobody | Owner::Principal(_), _) => ("tasks_of_principal", ""),
         (_, Owner::Anybody, Some(_)) => ("tasks_of_tool", ""),

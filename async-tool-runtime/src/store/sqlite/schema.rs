@@ -13,6 +13,12 @@ const APPLICATION: i64 = 0x4154_534b;
 
 /// Refuses a file that is not ours, before anything is done to it.
 pub(super) fn inspect(connection: &Connection, migrations: &[&str]) -> Done<()> {
+    // At one moment: another process may be creating the tables.
+    let reading = connection.unchecked_transaction()?;
+    judge(&reading, migrations)
+}
+
+fn judge(connection: &Connection, migrations: &[&str]) -> Done<()> {
     let application: i64 = pragma(connection, "application_id")?;
     let version: i64 = pragma(connection, "user_version")?;
     let objects: i64 =
@@ -50,7 +56,7 @@ pub(super) fn migrate(connection: &Connection, migrations: &[&str]) -> Done<()> 
 
 fn missing(connection: &Connection, migrations: &[&str]) -> Done<()> {
     // Another process may have been quicker.
-    inspect(connection, migrations)?;
+    judge(connection, migrations)?;
     let version: i64 = pragma(connection, "user_version")?;
     let done = usize::try_from(version).unwrap_or(0);
     for migration in &migrations[done..] {

@@ -5,6 +5,7 @@ mod faults;
 mod files;
 mod formats;
 mod idle;
+mod log;
 mod model;
 mod plans;
 mod processes;
@@ -101,6 +102,11 @@ fn check_integrity(place: &Place) {
     };
     assert_eq!(text("PRAGMA integrity_check"), "ok");
     for (wrong, sql) in [
+        (
+            "numbers of records",
+            "SELECT 1 FROM namespaces n WHERE records <> \
+             (SELECT count(*) FROM tasks t WHERE t.ns = n.ns)",
+        ),
         (
             "lengths of queues",
             "SELECT 1 FROM queues q WHERE queued <> (SELECT count(*) FROM tasks t \

@@ -1,6 +1,7 @@
 //! What the operations of one transaction share, and write once at its end:
-//! lengths of queues, sessions, and what changed.
+//! numbers of tasks, sessions, and what changed.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::task::{ConcurrencyLimit, Outcome, SessionId, Status, TaskRecord, Time
 pub(super) struct Work<'a> {
     pub(super) connection: &'a Connection,
     pub(super) sessions: &'a mut Observations,
+    records: HashMap<i64, Records>,
     queues: HashMap<i64, Queues>,
     /// How many tasks hold a concurrency key, as far as anybody asked.
     holders: HashMap<(i64, Arc<str>), u32>,
@@ -28,6 +30,13 @@ pub(super) struct Work<'a> {
     /// Sessions that lost a task.
     disowned: HashSet<(i64, SessionId)>,
     changes: Vec<(i64, Change)>,
+}
+
+/// How many tasks a namespace has.
+#[derive(Debug, Clone, Copy)]
+struct Records {
+    before: i64,
+    now: i64,
 }
 
 /// Lengths of a namespace's queues.
@@ -43,6 +52,7 @@ impl<'a> Work<'a> {
         Self {
             connection,
             sessions,
+            records: HashMap::new(),
             queues: HashMap::new(),
             holders: HashMap::new(),
             renewed: HashMap::new(),
@@ -53,6 +63,25 @@ impl<'a> Work<'a> {
 
     pub(super) fn changed(&mut self, ns: i64, change: Change) {
         self.changes.push((ns, change));
+    }
+
+    /// How many tasks a namespace has, ended ones included.
+    pub(super) fn records(&mut self, ns: i64) -> Done<usize> {
+        Ok(usize::try_from(self.count(ns)?.now).unwrap_or(0))
+    }
+
+    fn count(&mut self, ns: i64) -> Done<&mut Records> {
+        Ok(match self.records.entry(ns) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let mut statement = statement::prepare(
+                    self.connection,
+                    "SELECT records FROM namespaces WHERE ns = ?1",
+                )?;
+                let now = statement.query_row([ns], |row| row.get(0))?;
+                entry.insert(Records { before: now, now })
+            }
+        })
     }
 
     /// How many tasks of a tool are queued.
@@ -133,6 +162,7 @@ impl<'a> Work<'a> {
 
     /// Counts a new task.
     pub(super) fn added(&mut self, ns: i64, record: &TaskRecord) -> Done<()> {
+        self.count(ns)?.now += 1;
         if record.status == Status::Queued {
             self.queue(ns, &record.tool, 1)?;
         }
@@ -142,6 +172,7 @@ impl<'a> Work<'a> {
 
     /// Counts a task that is no more.
     pub(super) fn removed(&mut self, ns: i64, record: &TaskRecord) -> Done<()> {
+        self.count(ns)?.now -= 1;
         if record.status == Status::Queued {
             self.queue(ns, &record.tool, -1)?;
         }
@@ -253,6 +284,15 @@ impl<'a> Work<'a> {
     /// Writes what was collected, and returns the changes to be told.
     pub(super) fn complete(mut self) -> Done<Completed> {
         let mut observed = Vec::new();
+        for (ns, records) in &self.records {
+            if records.now != records.before {
+                let mut statement = statement::prepare(
+                    self.connection,
+                    "UPDATE namespaces SET records = ?2 WHERE ns = ?1",
+                )?;
+                statement.execute((ns, records.now))?;
+            }
+        }
         for (ns, queues) in &self.queues {
             for tool in &queues.changed {
                 let mut statement = statement::prepare(

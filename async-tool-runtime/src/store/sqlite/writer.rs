@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::changes::{Follower, Hub};
-use super::connection::{File, set_patience};
+use super::checkpoints::Checkpoints;
+use super::connection::File;
 use super::error::{Done, Fault};
 use super::job::Job;
 use super::sessions::Observations;
@@ -38,16 +39,6 @@ const DROWSY: Duration = Duration::from_millis(600);
 const ATTENTION: Duration = Duration::from_secs(3);
 /// How often it is checked that the file is still there.
 const CHECK: Duration = Duration::from_millis(250);
-
-/// A checkpoint is made when the log has so many pages that are not in the
-/// file yet.
-const CHECKPOINT: i64 = 2000;
-/// With this many pages the log has got out of hand, because somebody always
-/// reads: then a checkpoint waits for readers, so long, and no more often than
-/// this. It waits in vain for a backup that takes minutes.
-const CHECKPOINT_AT_LAST: i64 = 32_000;
-const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(50);
-const CHECKPOINT_PAUSE: Duration = Duration::from_secs(10);
 
 pub(super) enum Message {
     Job(Box<dyn Job>),
@@ -135,8 +126,7 @@ pub(super) struct Writer {
     follower: Follower,
     durable: bool,
     checked: Instant,
-    /// When a checkpoint last waited for readers.
-    waited: Option<Instant>,
+    checkpoints: Checkpoints,
     /// So that the same trouble is logged once.
     complained: bool,
 }
@@ -160,7 +150,7 @@ impl Writer {
             follower,
             durable: false,
             checked: Instant::now(),
-            waited: None,
+            checkpoints: Checkpoints::default(),
             complained: false,
         })
     }
@@ -216,7 +206,9 @@ impl Writer {
         if self.shared.one_by_one.load(Ordering::Relaxed) {
             for job in jobs {
                 self.commit(vec![job]);
+                self.checkpoint();
             }
+            self.checkpoint();
             return;
         }
         let jobs = self.look(jobs);
@@ -339,35 +331,11 @@ impl Writer {
         self.shared.hub.tell(&completed.changes);
     }
 
-    /// Writes the log back into the file, now and then, after the callers
-    /// have been answered. SQLite by itself would do it before.
     fn checkpoint(&mut self) {
-        let done = self.log("NOOP").and_then(|(pages, written)| {
-            let rests = |at: Instant| at.elapsed() < CHECKPOINT_PAUSE;
-            if pages >= CHECKPOINT_AT_LAST && !self.waited.is_some_and(rests) {
-                self.waited = Some(Instant::now());
-                let patience = set_patience(CHECKPOINT_PATIENCE);
-                let done = self.log("RESTART");
-                set_patience(patience);
-                done.map(drop)
-            } else if pages - written >= CHECKPOINT {
-                self.log("PASSIVE").map(drop)
-            } else {
-                Ok(())
-            }
-        });
-        match done {
+        match self.checkpoints.after_commit(&self.connection) {
             Ok(()) => self.complained = false,
             Err(fault) => self.complain("could not write the log back", fault),
         }
-    }
-
-    /// A checkpoint; gives how many pages the log has, and how many of them
-    /// are in the file.
-    fn log(&self, mode: &str) -> Done<(i64, i64)> {
-        let sql = format!("PRAGMA wal_checkpoint({mode})");
-        let mut statement = statement::prepare(&self.connection, &sql)?;
-        Ok(statement.query_row([], |row| Ok((row.get(1)?, row.get(2)?)))?)
     }
 
     fn complain(&mut self, what: &str, fault: Fault) {

@@ -1,6 +1,8 @@
+-- `records` is how many tasks there are, so that nobody has to count them.
 CREATE TABLE namespaces (
   ns INTEGER PRIMARY KEY,
-  name TEXT NOT NULL UNIQUE
+  name TEXT NOT NULL UNIQUE,
+  records INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- `seq` is the order of creation, and the place in the queue.
@@ -50,6 +52,11 @@ CREATE INDEX tasks_shared ON tasks (ns, tool, dedupe)
 CREATE INDEX tasks_listed ON tasks (ns, created_at, id);
 CREATE INDEX tasks_of_principal ON tasks (ns, principal, created_at, id);
 CREATE INDEX tasks_of_tool ON tasks (ns, tool, created_at, id);
+-- What ended in one way may be rare among what ended in another. Written once,
+-- at the end.
+CREATE INDEX tasks_ended ON tasks (ns, principal, status, created_at, id)
+  WHERE status >= 3;
+CREATE INDEX tasks_failed ON tasks (ns, status, created_at, id) WHERE status > 3;
 
 CREATE TABLE arguments (
   task INTEGER PRIMARY KEY,

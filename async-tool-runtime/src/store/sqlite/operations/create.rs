@@ -20,12 +20,16 @@ pub(in super::super) fn create(
     admission: Admission,
     now: Timestamp,
     moment: Moment,
+    max_records: usize,
 ) -> Done<Created> {
     if let Some(known) = known(work, ns, new, now)? {
         return Ok(known);
     }
     if let Some(joined) = join(work, ns, new, now)? {
         return Ok(joined);
+    }
+    if work.records(ns)? >= max_records {
+        return Ok(Created::Full(Limit::Records(max_records)));
     }
     let claim = match admission.claim {
         Some(lease)

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::error::{Done, Fault};
 use super::work::Work;
 use super::*;
-use crate::store::{Change, End, Filter, Outcome, Owner};
+use crate::store::{Change, End, Filter, Limit, Outcome, Owner, TaskKey};
 
 /// Runs something on the writer's connection, in a transaction.
 async fn write<T: Send + 'static>(
@@ -304,7 +304,7 @@ async fn what_cannot_be_written_is_refused() {
         .open(place.path())
         .is_ok()
     {
-        // Permissions do not bind this user.
+        as_nobody("what_cannot_be_written_is_refused");
         return;
     }
     let refused = SqliteStore::open(place.path()).await;
@@ -316,6 +316,41 @@ async fn what_cannot_be_written_is_refused() {
     read_only(place.directory.path(), 0o700);
     let error = refused.expect_err("its directory is read-only").to_string();
     assert!(error.contains("cannot be written"), "{error}");
+}
+
+/// Runs a test of this file once more, as a user whom permissions bind: they
+/// do not bind root.
+#[cfg(unix)]
+fn as_nobody(test: &str) {
+    use std::io::Write;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    const NOBODY: u32 = 65534;
+    const AGAIN: &str = "ASYNC_TOOL_TESTED_AS_NOBODY";
+
+    let module = module_path!().split_once("::").expect("a crate").1;
+    let again = std::env::current_exe().and_then(|program| {
+        Command::new(program)
+            .args(["--exact", &format!("{module}::{test}")])
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .env(AGAIN, "1")
+            .stdin(Stdio::null())
+            .output()
+    });
+    let skipped = match again {
+        _ if std::env::var_os(AGAIN).is_some() => "nobody may write all files".to_owned(),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success(), "{said}");
+            assert!(said.contains("1 passed"), "{said}");
+            return;
+        }
+        Err(error) => format!("no other user may run it: {error}"),
+    };
+    // Not by a macro, whose output is seen of tests that fail.
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {test}, as root: {skipped}");
 }
 
 /// Makes two calls of one transaction, in this order.
@@ -414,4 +449,60 @@ async fn a_session_that_begins_in_a_transaction_is_waited_for() {
     let (created, reaped) = together(&all, create, store.reap(10)).await;
     assert!(matches!(created, Created::New(record) if record.owner == Some(lease.session)));
     assert_eq!(reaped.next, Some(lease.duration));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_records_is_limited_until_some_are_purged() {
+    let place = Place::new();
+    let all = place.open().await.max_records(3);
+    let store = all.open("test").await.expect("it opens");
+    let other = all.open("other").await.expect("it opens");
+    let new = |key: &str| NewTask {
+        key: Some(TaskKey::new(key, fingerprint(1))),
+        ..task("t")
+    };
+    // Together, so that they count each other within one transaction.
+    let release = hold(&all).await;
+    let creates = ["a", "b", "c", "d"].map(|key| store.create(new(key), roomy()));
+    let (created, ()) = tokio::join!(join_all(creates), async {
+        tokio::task::yield_now().await;
+        release();
+    });
+    let full = |created: &Created| matches!(created, Created::Full(Limit::Records(3)));
+    let created: Vec<Created> = created.into_iter().map(|new| new.expect("works")).collect();
+    assert_eq!(
+        created.iter().map(full).collect::<Vec<_>>(),
+        [false, false, false, true]
+    );
+    queued(&*other, task("t")).await;
+
+    // Ended tasks count, and known ones are found.
+    let lease = lease();
+    for record in claim(&*store, lease, "t", 3).await {
+        let end = End::new(Outcome::Completed("1".into()), record.revision);
+        let finished = store.finish(record.id, record.epoch, end).await;
+        assert_eq!(finished.expect("it works"), Ok(()));
+    }
+    let known = store.create(new("a"), roomy()).await.expect("it works");
+    assert!(matches!(known, Created::Existing(_)), "{known:?}");
+    let idle = roomy().claimed_by(lease);
+    assert!(full(
+        &store.create(task("t"), idle).await.expect("it works")
+    ));
+
+    // Another process counts the same ones.
+    let there = place.open().await.max_records(3);
+    let there = there.open("test").await.expect("it opens");
+    assert!(full(
+        &there.create(task("t"), roomy()).await.expect("it works")
+    ));
+    tokio::time::advance(Duration::from_secs(60)).await;
+    assert_eq!(there.reap(2).await.expect("it works").purged.len(), 2);
+    for _ in 0..2 {
+        queued(&*store, task("t")).await;
+    }
+    assert!(full(
+        &store.create(task("t"), roomy()).await.expect("it works")
+    ));
+    check_integrity(&place);
 }

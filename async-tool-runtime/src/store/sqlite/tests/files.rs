@@ -159,6 +159,30 @@ async fn many_may_open_a_new_file_at_once() {
 }
 
 #[test]
+fn a_file_that_gets_its_tables_is_taken_for_no_other() {
+    for _ in 0..20 {
+        let place = Place::new();
+        let here = Connection::open(place.path()).expect("it opens");
+        here.execute_batch("PRAGMA journal_mode = wal")
+            .expect("it works");
+        let there = Connection::open(place.path()).expect("it opens");
+        let looking = std::thread::spawn(move || {
+            loop {
+                schema::inspect(&there, schema::MIGRATIONS).map_err(StoreError::from)?;
+                let version = there.pragma_query_value(None, "user_version", |row| row.get(0));
+                if version == Ok(1) {
+                    return Ok::<(), StoreError>(());
+                }
+            }
+        });
+        schema::migrate(&here, schema::MIGRATIONS)
+            .map_err(StoreError::from)
+            .expect("it works");
+        looking.join().expect("no panic").expect("it is ours");
+    }
+}
+
+#[test]
 fn an_sqlite_that_damages_files_is_refused() {
     assert!(connection::check_version(3_051_003).is_ok());
     let error = connection::check_version(3_051_002).expect_err("it has the bug");

@@ -52,7 +52,15 @@ async fn lists_read_an_index_in_their_order() {
     ];
     for owner in owners {
         for tool in [None, Some(Arc::from("t"))] {
-            for status in [None, Some(Status::Working), Some(Status::Completed)] {
+            for status in [
+                None,
+                Some(Status::Queued),
+                Some(Status::Working),
+                Some(Status::InputRequired),
+                Some(Status::Completed),
+                Some(Status::Failed),
+                Some(Status::Cancelled),
+            ] {
                 let mut filter = Filter::of(owner.clone());
                 filter.tool.clone_from(&tool);
                 filter.status = status;
@@ -62,12 +70,19 @@ async fn lists_read_an_index_in_their_order() {
                 let plan = plan(&connection, &sql);
                 assert!(plan[0].starts_with("SEARCH"), "{sql}\n{plan:#?}");
                 // What is alive is little, and sorted.
-                let sorted = status == Some(Status::Working);
+                let sorted = status.is_some_and(|status| !status.is_terminal());
                 assert_eq!(plan.len(), 1 + usize::from(sorted), "{sql}\n{plan:#?}");
                 if !sorted {
                     assert!(
                         plan[0].contains("(created_at,id)<"),
                         "it starts at the cursor: {plan:#?}"
+                    );
+                    // One that is rare is not looked for among all others.
+                    let common = owner == Owner::Anybody && status == Some(Status::Completed);
+                    assert_eq!(
+                        plan[0].contains("status=?"),
+                        status.is_some() && !common,
+                        "{sql}\n{plan:#?}"
                     );
                 }
             }
