@@ -12,6 +12,7 @@ mod idle;
 mod initiate;
 mod load;
 mod memory;
+mod sqlite;
 mod status;
 #[allow(dead_code, reason = "shared with the other bench")]
 #[path = "../support/mod.rs"]
@@ -22,7 +23,9 @@ use std::process::{Command, ExitCode};
 
 use support::BoxError;
 
-const MODES: [&str; 6] = ["initiate", "status", "load", "memory", "idle", "list"];
+const MODES: [&str; 7] = [
+    "initiate", "status", "load", "memory", "idle", "list", "sqlite",
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -81,6 +84,7 @@ fn run(mode: &str) -> Result<(), BoxError> {
         "load" => runtime.block_on(load::run()),
         "memory" => runtime.block_on(memory::run()),
         "idle" => idle::run(&runtime),
+        "sqlite" => runtime.block_on(sqlite::run()),
         _ => runtime.block_on(list()),
     }
 }

@@ -188,3 +188,21 @@ fn an_sqlite_that_damages_files_is_refused() {
     let error = connection::check_version(3_051_002).expect_err("it has the bug");
     assert!(StoreError::from(error).to_string().contains("3.51.3"));
 }
+
+#[tokio::test]
+async fn the_log_is_written_back_and_begun_again() {
+    let place = Place::new();
+    let store = place.store().await;
+    let log = place.directory.path().join("tasks.db-wal");
+    let size = || std::fs::metadata(&log).expect("it is there").len();
+    let mut written = 0;
+    while written < 40 << 20 {
+        let large = NewTask {
+            arguments: "x".repeat(1 << 20).into(),
+            ..task("t")
+        };
+        queued(&*store, large).await;
+        written += 1 << 20;
+    }
+    assert!(size() < 20 << 20, "{} bytes", size());
+}

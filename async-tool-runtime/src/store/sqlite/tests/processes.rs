@@ -150,3 +150,54 @@ async fn a_session_of_another_process_is_dead_after_a_lease_unseen() {
     let beat = there.beat(lease, Vec::new()).await.expect("it works");
     assert_eq!(beat.owned, []);
 }
+
+/// Keeps this process from following the others, without a lock, until it is
+/// released.
+async fn distract(all: &SqliteStore) -> impl FnOnce() {
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let (began, begun) = tokio::sync::oneshot::channel();
+    let (mut began, all) = (Some(began), all.clone());
+    tokio::spawn(async move {
+        let look = move |_: &mut work::Work<'_>| {
+            if let Some(began) = began.take() {
+                began.send(()).expect("the test waits");
+            }
+            let _ = released.recv();
+            Ok(Some(()))
+        };
+        all.handle.write_unless(false, look, |_| Ok(())).await
+    });
+    begun.await.expect("it is distracted");
+    move || drop(release)
+}
+
+#[tokio::test]
+async fn who_has_missed_too_much_is_told_so() {
+    let place = Place::new();
+    let (all, there) = (place.open().await, place.store().await);
+    let here = all.open("test").await.expect("it opens");
+    let id = queued(&*there, task("t")).await;
+    let lease = lease();
+    let epoch = claim(&*there, lease, "t", 1).await[0].epoch;
+    let report = async |revision| {
+        let progress = ProgressState::default();
+        let report = Report::new(id, epoch, revision, progress, revision);
+        there.beat(lease, vec![report]).await.expect("it works");
+    };
+    for (news, told) in [(3, Change::Task(id)), (1500, Change::Resync)] {
+        let mut changes = here.changes();
+        // What was before is told, for somebody pays attention.
+        here.get(id).await.expect("it works");
+        while timeout(Duration::from_millis(100), changes.next())
+            .await
+            .is_ok()
+        {}
+        let release = distract(&all).await;
+        for number in 0..news {
+            report(10 * news + number).await;
+        }
+        release();
+        let next = timeout(Duration::from_secs(10), changes.next()).await;
+        assert_eq!(next.expect("in time"), Some(told));
+    }
+}
