@@ -13,8 +13,8 @@ use crate::support::client::Client;
 use crate::support::tools::{echo, echo_server};
 use crate::{disk, row};
 
-/// Until what ended with the last task has ended too.
-const SETTLE: Duration = Duration::from_secs(8);
+/// Until what ended with the last task has ended too, its lease above all.
+const SETTLE: Duration = Duration::from_secs(20);
 const WATCHED: Duration = Duration::from_secs(60);
 
 /// The part of servers that are processes of their own.
