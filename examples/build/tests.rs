@@ -27,7 +27,9 @@ async fn follow_in(
     interrupted: impl Future<Output = io::Result<()>>,
 ) -> Result<Snapshot<BuildReport>, BoxError> {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let builder = AsyncTools::builder().state(Workspace::open(root).unwrap());
+    let builder = AsyncTools::builder()
+        .single_user()
+        .state(Workspace::open(root).unwrap());
     let tools = builder.build().await.unwrap();
     let (server, service) = tokio::join!(BuildServer::connect(near), tools.clone().serve(far));
     let (server, _service) = (server.unwrap(), service.unwrap());
@@ -78,7 +80,9 @@ async fn a_project_outside_the_root_fails() {
 #[tokio::test]
 async fn a_refused_call_is_an_error_with_the_servers_words() {
     let (near, far) = tokio::io::duplex(64 * 1024);
-    let builder = AsyncTools::builder().state(Workspace::open(".").unwrap());
+    let builder = AsyncTools::builder()
+        .single_user()
+        .state(Workspace::open(".").unwrap());
     let tools = builder.build().await.unwrap();
     let (server, service) = tokio::join!(BuildServer::connect(near), tools.serve(far));
     let (server, _service) = (server.unwrap(), service.unwrap());
