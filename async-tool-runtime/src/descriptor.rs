@@ -189,7 +189,8 @@ pub struct Retry {
     pub attempts: u32,
     /// The pause before the second start; each further one is twice as long
     /// as the one before. 1 s, unless said otherwise. The task waits in the
-    /// queue and takes no slot.
+    /// queue and takes no slot. The end of the pause is a moment on the store's
+    /// wall clock, as the deadline is: who sets that clock back prolongs it.
     pub backoff: Duration,
     /// The longest pause. 60 s, unless said otherwise.
     pub max_backoff: Duration,

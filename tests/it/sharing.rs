@@ -1,13 +1,11 @@
 //! Tasks that share: equal calls one task, a concurrency key one turn.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_tool::testing::TestServer;
-use async_tool::{
-    AsyncTools, AsyncToolsBuilder, MemoryStore, Principal, Registry, TaskContext, async_tool,
-};
+use async_tool::{AsyncTools, AsyncToolsBuilder, MemoryStore, Principal, Registry, async_tool};
 use serde_json::json;
 
 /// How many run at this moment, and how many did at most.
@@ -56,12 +54,20 @@ async fn rollback(environment: String, service: String, crowd: &Crowd) {
     crowd.stay(10).await;
 }
 
-/// Block a thread, under a key.
+/// Block a thread, under a key, until the door opens.
 #[async_tool(cancel_grace = "100ms", concurrency_key(args(name)))]
-async fn hold(name: String, seconds: u64, task: &TaskContext) -> u32 {
-    let _ = name;
-    std::thread::sleep(Duration::from_secs(seconds));
-    task.attempt()
+async fn hold(name: String, door: &Arc<Door>) -> String {
+    door.reached.store(true, Ordering::SeqCst);
+    while !door.open.load(Ordering::SeqCst) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    name
+}
+
+#[derive(Default)]
+struct Door {
+    reached: AtomicBool,
+    open: AtomicBool,
 }
 
 fn builder(crowd: &Crowd) -> AsyncToolsBuilder {
@@ -70,8 +76,7 @@ fn builder(crowd: &Crowd) -> AsyncToolsBuilder {
             Registry::new()
                 .with(RenderTool)
                 .with(DeployTool)
-                .with(RollbackTool)
-                .with(HoldTool),
+                .with(RollbackTool),
         )
         .state(crowd.clone())
 }
@@ -205,15 +210,22 @@ async fn other_keys_do_not_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_body_that_cannot_be_stopped_keeps_its_key() {
-    let server = TestServer::start(builder(&Crowd::default()).single_user()).await;
-    let arguments = |seconds: u64| json!({"name": "a", "seconds": seconds});
-    let first = server.call("hold_initiate", arguments(2)).await;
+    let door = Arc::new(Door::default());
+    let tools = AsyncTools::builder()
+        .registry(Registry::new().with(HoldTool))
+        .state(Arc::clone(&door));
+    let server = TestServer::start(tools.single_user()).await;
+    let first = server.call("hold_initiate", json!({"name": "a"})).await;
+    while !door.reached.load(Ordering::SeqCst) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let ended = server
         .call("hold_cancel", json!({"task_id": first.id()}))
         .await;
     assert_eq!(ended["status"], "cancelled", "{}", ended.text);
-    let second = server.call("hold_initiate", arguments(0)).await;
+    let second = server.call("hold_initiate", json!({"name": "a"})).await;
     assert_eq!(second["status"], "queued", "the first one's body goes on");
+    door.open.store(true, Ordering::SeqCst);
     let end = server.finish("hold", second.id()).await;
     assert_eq!(end["status"], "completed", "{}", end.text);
 }

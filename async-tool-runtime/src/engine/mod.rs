@@ -7,8 +7,6 @@ mod clock;
 mod dispatch;
 mod initiate;
 mod journal;
-#[cfg(test)]
-mod lease_tests;
 mod query;
 mod settle;
 mod stop;
@@ -165,7 +163,7 @@ impl Engine {
     ) -> Result<T, StoreError> {
         tokio::spawn(call)
             .await
-            .unwrap_or_else(|error| Err(StoreError::new("the store call died").with_source(error)))
+            .unwrap_or_else(|error| Err(died().with_source(error)))
     }
 
     /// Stops accepting tasks and answers all waiting calls; running attempts
@@ -198,4 +196,8 @@ impl Engine {
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.is_cancelled()
     }
+}
+
+fn died() -> StoreError {
+    StoreError::new("the store call died")
 }

@@ -1,14 +1,15 @@
 //! What happens by itself: deadlines of queued tasks, the end of retention,
 //! tasks of dead workers, and changes that others made.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::stream::BoxStream;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 
-use super::Engine;
 use super::stop::Cause;
+use super::{Engine, died};
 use crate::store::{Change, Reaped};
 use crate::task::TaskId;
 
@@ -35,8 +36,10 @@ impl Engine {
 
     async fn sweep_once(&self) -> Duration {
         let longest = MAX_PAUSE.min(self.config.lease / 2);
-        let store = Arc::clone(&self.store);
-        let reaped = match Self::detached(async move { store.reap(BATCH).await }).await {
+        // Not detached: nobody drops this, and a tokio task more would wake
+        // threads of a worker that has nothing to do.
+        let reaping = AssertUnwindSafe(self.store.reap(BATCH)).catch_unwind();
+        let reaped = match reaping.await.unwrap_or_else(|_| Err(died())) {
             Ok(reaped) => reaped,
             Err(error) => {
                 tracing::warn!(%error, "could not clean up");

@@ -241,12 +241,18 @@ impl TaskRecord {
     ///
     /// The new epoch fences the worker should it be alive after all.
     pub fn take_over(&mut self, now: Timestamp) -> Option<Takeover> {
+        /// Its worker has shown steps that it had no time to store, a quarter
+        /// of a second's worth: who waits for a change after those must not
+        /// wait for ever. A task has at most 200 steps.
+        const UNSTORED: u64 = 1000;
+
         self.owner?;
         self.epoch = self.epoch.next();
         if self.status.is_terminal() {
             self.owner = None;
             return Some(Takeover::Freed);
         }
+        self.revision += UNSTORED;
         // Somebody had asked it to stop, and it did.
         let outcome = match &self.cancel {
             Some(reason) => Outcome::Cancelled(Arc::clone(reason)),
