@@ -274,6 +274,10 @@ impl Tool {
         set("max_wait", options.max_wait.map(duration));
         set("retention", options.retention.map(duration));
         set("concurrency", options.concurrency.map(count));
+        set(
+            "fleet_concurrency",
+            options.fleet_concurrency.map(|count| quote!(#count)),
+        );
         set("queue", options.queue.map(count));
         set("inline", options.inline.map(duration));
         set("cancel_grace", options.cancel_grace.map(duration));

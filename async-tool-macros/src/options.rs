@@ -28,6 +28,7 @@ pub(crate) struct Options {
     pub(crate) max_wait: Option<Duration>,
     pub(crate) retention: Option<Duration>,
     pub(crate) concurrency: Option<u32>,
+    pub(crate) fleet_concurrency: Option<u32>,
     pub(crate) queue: Option<u32>,
     pub(crate) inline: Option<Duration>,
     pub(crate) cancel_grace: Option<Duration>,
@@ -83,6 +84,7 @@ struct Given {
     max_wait: Option<Meta>,
     retention: Option<Meta>,
     concurrency: Option<Meta>,
+    fleet_concurrency: Option<Meta>,
     queue: Option<Meta>,
     inline: Option<Meta>,
     cancel_grace: Option<Meta>,
@@ -104,7 +106,6 @@ struct Given {
 /// option is used or refused, never ignored.
 #[derive(Default, FromMeta)]
 struct Announced {
-    fleet_concurrency: Option<Meta>,
     circuit: Option<Meta>,
     interactive: Option<Meta>,
     surface: Option<Meta>,
@@ -187,6 +188,7 @@ impl Given {
             max_wait: positive_or_none(self.max_wait, errors),
             retention: positive_or_none(self.retention, errors),
             concurrency: at_least_one(self.concurrency, errors),
+            fleet_concurrency: at_least_one(self.fleet_concurrency, errors),
             queue: self
                 .queue
                 .and_then(|meta| errors.take(values::count(&meta)))
@@ -232,12 +234,7 @@ impl Given {
 
 impl Announced {
     fn refuse(self, errors: &mut Errors) {
-        let given = [
-            self.fleet_concurrency,
-            self.circuit,
-            self.interactive,
-            self.surface,
-        ];
+        let given = [self.circuit, self.interactive, self.surface];
         for meta in given.into_iter().flatten() {
             let name = meta.path().to_token_stream();
             errors.push(

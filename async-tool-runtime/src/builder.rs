@@ -357,6 +357,11 @@ fn entry(tool: &SharedTool) -> Result<Entry, Vec<String>> {
     if descriptor.concurrency == Some(0) {
         problems.push(format!("the tool `{name}` has a `concurrency` of zero"));
     }
+    if descriptor.fleet_concurrency == Some(0) {
+        problems.push(format!(
+            "the tool `{name}` has a `fleet_concurrency` of zero"
+        ));
+    }
     if descriptor
         .retry
         .as_ref()

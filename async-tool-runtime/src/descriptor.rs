@@ -36,6 +36,10 @@ pub struct Descriptor {
     /// How many tasks of this tool one worker runs at once. None: the server's
     /// slots are the only limit.
     pub concurrency: Option<usize>,
+    /// How many tasks of this tool all workers of a namespace run at once,
+    /// together. None: as many as they have room for. A task has the limit of
+    /// the version of the tool that accepted it.
+    pub fleet_concurrency: Option<u32>,
     /// How many tasks of this tool may wait. None: the server's queue is the
     /// only limit.
     pub queue: Option<usize>,
@@ -298,6 +302,7 @@ impl Descriptor {
             max_wait: None,
             retention: None,
             concurrency: None,
+            fleet_concurrency: None,
             queue: None,
             inline: None,
             cancel_grace: Self::DEFAULT_CANCEL_GRACE,
@@ -350,6 +355,13 @@ impl Descriptor {
     #[must_use]
     pub const fn concurrency(mut self, concurrency: usize) -> Self {
         self.concurrency = Some(concurrency);
+        self
+    }
+
+    /// Sets [`fleet_concurrency`](Self::fleet_concurrency).
+    #[must_use]
+    pub const fn fleet_concurrency(mut self, fleet_concurrency: u32) -> Self {
+        self.fleet_concurrency = Some(fleet_concurrency);
         self
     }
 

@@ -159,13 +159,19 @@ impl Engine {
     }
 }
 
-/// Checks that the arguments decode. Returns the key of the tasks with which
-/// this one must not run at once: the group and the values of its arguments,
-/// where a default that was left out and one that was given are the same.
-fn check(entry: &Entry, arguments: Value) -> Result<Option<Arc<ConcurrencyLimit>>, DecodeError> {
-    let Some(key) = &entry.descriptor.concurrency_key else {
-        return entry.tool.check(arguments).map(|()| None);
+/// Checks that the arguments decode. Returns the keys of the tasks with which
+/// this one must not run at once.
+fn check(entry: &Entry, arguments: Value) -> Result<Arc<[ConcurrencyLimit]>, DecodeError> {
+    let descriptor = &entry.descriptor;
+    // No argument's key is like this one: those have a colon.
+    let fleet = descriptor
+        .fleet_concurrency
+        .map(|limit| ConcurrencyLimit::new(format!("fleet/{}", entry.name), limit));
+    let Some(key) = &descriptor.concurrency_key else {
+        entry.tool.check(arguments)?;
+        return Ok(fleet.into_iter().collect());
     };
+    // A default that was left out and one that was given are the same.
     let arguments = entry.tool.filled_in(arguments)?;
     let values = key
         .arguments
@@ -173,6 +179,6 @@ fn check(entry: &Entry, arguments: Value) -> Result<Option<Arc<ConcurrencyLimit>
         .map(|name| arguments.get(name).cloned().unwrap_or_default())
         .collect();
     let digest = Fingerprint::of(key.group, &Value::Array(values));
-    let limit = ConcurrencyLimit::new(format!("{}:{}", key.group, digest.to_hex()), key.limit);
-    Ok(Some(Arc::new(limit)))
+    let keyed = ConcurrencyLimit::new(format!("{}:{}", key.group, digest.to_hex()), key.limit);
+    Ok([keyed].into_iter().chain(fleet).collect())
 }

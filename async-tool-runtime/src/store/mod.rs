@@ -32,7 +32,18 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod driver;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod encoding;
+mod hub;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod types;
@@ -105,7 +116,7 @@ pub trait Store: Send + Sync + 'static {
     /// - **create_queues_a_task**: otherwise the task is new, and queued with
     ///   attempt 0.
     /// - **create_claims_for_an_idle_session**: if `admission` names a session, the
-    ///   task's concurrency key has room and nothing that is queued is ready,
+    ///   task's concurrency keys have room and nothing that is queued is ready,
     ///   that session claims the task in the same step.
     /// - **create_never_overtakes**: it does not while a task is queued that is
     ///   ready, even one of another tool.
@@ -128,10 +139,11 @@ pub trait Store: Send + Sync + 'static {
     /// - **claim_counts_attempts_and_epochs**: with each claim the attempt and the
     ///   epoch grow by one.
     /// - **claim_leaves_what_is_not_ready**: a task in back-off before its time, or
-    ///   one whose concurrency key is held by as many as its limit allows;
+    ///   one of whose concurrency keys is held by as many as its limit allows;
     ///   younger ones are claimed instead.
     /// - **a_concurrency_key_is_held_while_owned**: by each task that is owned,
     ///   over all tools and sessions.
+    /// - **a_task_holds_all_its_concurrency_keys_or_none**.
     /// - **racing_claims_take_a_task_once**.
     /// - **claim_opens_or_renews_the_lease**: if anything was claimed.
     /// - **claim_of_nothing_leaves_no_trace**: a session that owns nothing is not

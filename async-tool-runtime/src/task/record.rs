@@ -75,8 +75,8 @@ pub struct NewTask {
     pub key: Option<TaskKey>,
     /// Calls of this fingerprint share one task, as long as it has not ended.
     pub dedupe: Option<Fingerprint>,
-    /// With whom it must not run at once.
-    pub concurrency: Option<Arc<ConcurrencyLimit>>,
+    /// With whom it must not run at once: it holds all of these keys, or none.
+    pub concurrency: Arc<[ConcurrencyLimit]>,
     /// See [`TaskRecord::max_attempts`].
     pub max_attempts: u32,
     /// The deadline, counted from creation.
@@ -101,7 +101,7 @@ impl NewTask {
             arguments: arguments.into(),
             key: None,
             dedupe: None,
-            concurrency: None,
+            concurrency: Arc::default(),
             max_attempts: 1,
             max_wait,
             retention,
@@ -170,8 +170,8 @@ pub struct TaskRecord {
     /// An interrupted task is started again as long as it has been started
     /// fewer times than this; with 1 it never is.
     pub max_attempts: u32,
-    /// With whom it must not run at once.
-    pub concurrency: Option<Arc<ConcurrencyLimit>>,
+    /// With whom it must not run at once: it holds all of these keys, or none.
+    pub concurrency: Arc<[ConcurrencyLimit]>,
     /// Its fence.
     pub epoch: Epoch,
     /// Whose it is while it is being worked on, or while the body of an ended

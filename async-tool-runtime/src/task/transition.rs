@@ -89,8 +89,8 @@ impl TaskRecord {
         }
     }
 
-    /// Whether it could be claimed at this moment, if its concurrency key has
-    /// room.
+    /// Whether it could be claimed at this moment, if its concurrency keys
+    /// have room.
     pub fn is_ready(&self, now: Timestamp) -> bool {
         self.status == Status::Queued && self.not_before.is_none_or(|moment| moment <= now)
     }

@@ -328,7 +328,7 @@ pub(super) fn shared(tool: &str, arguments: u32) -> NewTask {
 /// A task of this concurrency key.
 pub(super) fn limited(tool: &str, key: &str, limit: u32) -> NewTask {
     let mut new = task(tool);
-    new.concurrency = Some(Arc::new(ConcurrencyLimit::new(key, limit)));
+    new.concurrency = [ConcurrencyLimit::new(key, limit)].into();
     new
 }
 

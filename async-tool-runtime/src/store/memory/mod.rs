@@ -9,21 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
-use futures_util::stream;
 use tokio::sync::broadcast;
 use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 use super::{
     Admission, Beat, Change, Created, Cursor, Filter, Lease, LogLine, OpenStore, Reaped, Report,
-    StepRecord, Store, StoreError, Want,
+    StepRecord, Store, StoreError, Want, hub,
 };
 use crate::engine::Clock;
 use crate::task::{CancelAck, End, Epoch, NewTask, Refused, Release, TaskId, TaskRecord};
 use state::State;
-
-/// How many changes a slow reader may lag behind before it has to resync.
-const CHANGES: usize = 1024;
 
 /// Keeps tasks in the memory of this process.
 ///
@@ -80,7 +76,7 @@ impl OpenStore for MemoryStore {
         let partition = namespaces.entry(namespace.to_owned()).or_insert_with(|| {
             Arc::new(Partition {
                 state: RwLock::default(),
-                changes: broadcast::Sender::new(CHANGES),
+                changes: broadcast::Sender::new(hub::LAG),
                 clock: self.clock.clone(),
                 max_records: self.max_records,
             })
@@ -278,14 +274,6 @@ impl Store for Partition {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        let receiver = self.changes.subscribe();
-        Box::pin(stream::unfold(receiver, |mut receiver| async move {
-            let change = match receiver.recv().await {
-                Ok(change) => change,
-                Err(broadcast::error::RecvError::Lagged(_)) => Change::Resync,
-                Err(broadcast::error::RecvError::Closed) => return None,
-            };
-            Some((change, receiver))
-        }))
+        hub::stream(&self.changes)
     }
 }

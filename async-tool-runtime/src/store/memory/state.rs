@@ -120,7 +120,7 @@ impl State {
 
     fn is_ready(&self, id: TaskId, now: Timestamp) -> bool {
         self.tasks.get(&id).is_some_and(|task| {
-            task.record.is_ready(now) && self.has_room(task.record.concurrency.as_deref())
+            task.record.is_ready(now) && self.has_room(&task.record.concurrency)
         })
     }
 
@@ -131,8 +131,8 @@ impl State {
             .any(|id| self.is_ready(*id, now))
     }
 
-    fn has_room(&self, concurrency: Option<&ConcurrencyLimit>) -> bool {
-        concurrency.is_none_or(|concurrency| {
+    fn has_room(&self, concurrency: &[ConcurrencyLimit]) -> bool {
+        concurrency.iter().all(|concurrency| {
             self.holders
                 .get(&concurrency.key)
                 .is_none_or(|holders| *holders < concurrency.limit)
@@ -143,7 +143,7 @@ impl State {
     pub(super) fn frees_a_key(&self, id: TaskId) -> bool {
         self.tasks
             .get(&id)
-            .is_some_and(|task| task.record.concurrency.is_some() && task.record.owner.is_none())
+            .is_some_and(|task| !task.record.concurrency.is_empty() && task.record.owner.is_none())
     }
 
     /// Applies a transition and keeps the indexes true.
@@ -202,7 +202,7 @@ impl State {
         if let Some(due) = due(record) {
             self.due.insert((due, record.id));
         }
-        if let (Some(concurrency), Some(_)) = (&record.concurrency, record.owner) {
+        for concurrency in held(record) {
             *self
                 .holders
                 .entry(Arc::clone(&concurrency.key))
@@ -227,13 +227,13 @@ impl State {
         if let Some(due) = due(record) {
             self.due.remove(&(due, record.id));
         }
-        if let (Some(concurrency), Some(_)) = (&record.concurrency, record.owner)
-            && let hash_map::Entry::Occupied(mut holders) =
-                self.holders.entry(Arc::clone(&concurrency.key))
-        {
-            *holders.get_mut() -= 1;
-            if *holders.get() == 0 {
-                holders.remove();
+        for concurrency in held(record) {
+            let holders = self.holders.entry(Arc::clone(&concurrency.key));
+            if let hash_map::Entry::Occupied(mut holders) = holders {
+                *holders.get_mut() -= 1;
+                if *holders.get() == 0 {
+                    holders.remove();
+                }
             }
         }
         if let Some(scope) = shareable(task)
@@ -263,6 +263,14 @@ impl State {
                 entry.remove();
             }
         }
+    }
+}
+
+/// The keys that a task holds now.
+fn held(record: &TaskRecord) -> &[ConcurrencyLimit] {
+    match record.owner {
+        Some(_) => &record.concurrency,
+        None => &[],
     }
 }
 

@@ -6,77 +6,21 @@
 //! memory, whether anybody else has committed anything; only then are rows
 //! read.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::HashSet;
 
-use futures_core::stream::BoxStream;
-use futures_util::stream;
 use rusqlite::Connection;
-use tokio::sync::broadcast;
 
 use super::error::Done;
 use super::statement;
-use crate::store::Change;
-use crate::task::TaskId;
+use crate::store::hub::Hub;
+use crate::store::{Change, encoding};
 
-/// How many changes a slow reader may lag behind before it has to resync.
-const LAG: usize = 1024;
 /// How many changes are told one by one.
 const TOLD: usize = 1000;
 /// How many commits other processes can look back.
 const KEPT: i64 = 1024;
 /// How often surplus rows are deleted, in commits.
 const TRIM: i64 = 64;
-
-/// The namespaces that are open in this process.
-#[derive(Debug, Default)]
-pub(super) struct Hub {
-    open: Mutex<HashMap<i64, broadcast::Sender<Change>>>,
-}
-
-impl Hub {
-    pub(super) fn of(&self, ns: i64) -> broadcast::Sender<Change> {
-        let mut open = self.open();
-        let sender = open
-            .entry(ns)
-            .or_insert_with(|| broadcast::Sender::new(LAG));
-        sender.clone()
-    }
-
-    pub(super) fn tell(&self, changes: &[(i64, Change)]) {
-        let open = self.open();
-        for (ns, change) in changes {
-            if let Some(sender) = open.get(ns) {
-                // Nobody listening is no error.
-                let _ = sender.send(*change);
-            }
-        }
-    }
-
-    pub(super) fn tell_all(&self, change: Change) {
-        for sender in self.open().values() {
-            let _ = sender.send(change);
-        }
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<i64, broadcast::Sender<Change>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-pub(super) fn stream(sender: &broadcast::Sender<Change>) -> BoxStream<'static, Change> {
-    Box::pin(stream::unfold(
-        sender.subscribe(),
-        |mut receiver| async move {
-            let change = match receiver.recv().await {
-                Ok(change) => change,
-                Err(broadcast::error::RecvError::Lagged(_)) => Change::Resync,
-                Err(broadcast::error::RecvError::Closed) => return None,
-            };
-            Some((change, receiver))
-        },
-    ))
-}
 
 /// How far this process has followed the others.
 #[derive(Debug)]
@@ -96,7 +40,7 @@ impl Follower {
     }
 
     /// Tells what others have committed since the last time.
-    pub(super) fn follow(&mut self, connection: &Connection, hub: &Hub) -> Done<()> {
+    pub(super) fn follow(&mut self, connection: &Connection, hub: &Hub<i64>) -> Done<()> {
         let version = data_version(connection)?;
         if version == self.version {
             return Ok(());
@@ -110,13 +54,18 @@ impl Follower {
 
     /// After a commit of this process that left these rows: tells what others
     /// have committed just before.
-    pub(super) fn passed(&mut self, connection: &Connection, own: Left, hub: &Hub) -> Done<()> {
+    pub(super) fn passed(
+        &mut self,
+        connection: &Connection,
+        own: Left,
+        hub: &Hub<i64>,
+    ) -> Done<()> {
         let told = self.tell(connection, own.first - 1, hub);
         self.seen = own.last;
         told
     }
 
-    fn tell(&self, connection: &Connection, last: i64, hub: &Hub) -> Done<()> {
+    fn tell(&self, connection: &Connection, last: i64, hub: &Hub<i64>) -> Done<()> {
         if last <= self.seen {
             return Ok(());
         }
@@ -128,11 +77,13 @@ impl Follower {
         let mut changes = Vec::new();
         let mut expected = self.seen + 1;
         while let Some(row) = rows.next()? {
-            let what = row.get_ref(2)?;
-            let read = row.get::<_, i64>(0)? == expected
-                && what
-                    .as_blob()
-                    .is_ok_and(|what| decode(row.get_unwrap(1), what, &mut changes));
+            let what = row.get_ref(2)?.as_blob().ok();
+            let told = what
+                .filter(|_| row.get::<_, i64>(0) == Ok(expected))
+                .and_then(encoding::changes);
+            let ns: i64 = row.get(1)?;
+            let read = told.is_some();
+            changes.extend(told.into_iter().flatten().map(|change| (ns, change)));
             if !read || changes.len() > TOLD {
                 hub.tell_all(Change::Resync);
                 return Ok(());
@@ -158,8 +109,8 @@ pub(super) fn leave(connection: &Connection, changes: &[(i64, Change)]) -> Done<
     let mut known = HashSet::new();
     let mut told: Vec<(i64, Vec<u8>)> = Vec::new();
     for (ns, change) in changes {
-        let (kind, id) = encode(*change);
-        if !known.insert((*ns, kind, id)) {
+        let bytes = encoding::change(*change);
+        if !known.insert((*ns, bytes)) {
             continue;
         }
         let at = told.iter().position(|(of, _)| of == ns);
@@ -167,12 +118,11 @@ pub(super) fn leave(connection: &Connection, changes: &[(i64, Change)]) -> Done<
             told.push((*ns, Vec::new()));
             told.len() - 1
         });
-        told[at].1.push(kind);
-        told[at].1.extend_from_slice(&id);
+        told[at].1.extend_from_slice(&bytes);
     }
     let mut left: Option<Left> = None;
     for (ns, mut what) in told {
-        if what.len() > TOLD * RECORD {
+        if what.len() > TOLD * encoding::CHANGE {
             what.clear();
         }
         statement::prepare(connection, "INSERT INTO changes (ns, what) VALUES (?1, ?2)")?
@@ -186,39 +136,6 @@ pub(super) fn leave(connection: &Connection, changes: &[(i64, Change)]) -> Done<
         left = Some(Left { first, last: seq });
     }
     Ok(left)
-}
-
-/// A change as it is kept: its kind, and its task.
-const RECORD: usize = 17;
-const NO_TASK: [u8; 16] = [0; 16];
-
-fn encode(change: Change) -> (u8, [u8; 16]) {
-    match change {
-        Change::Task(id) => (1, id.to_bytes()),
-        Change::Cancel(id) => (2, id.to_bytes()),
-        Change::Queued => (3, NO_TASK),
-        Change::Resync => (0, NO_TASK),
-    }
-}
-
-/// Reads what a commit changed; false if that cannot be said.
-fn decode(ns: i64, what: &[u8], into: &mut Vec<(i64, Change)>) -> bool {
-    if what.is_empty() || !what.len().is_multiple_of(RECORD) {
-        return false;
-    }
-    for record in what.chunks_exact(RECORD) {
-        let Ok(id) = record[1..].try_into().map(TaskId::from_bytes) else {
-            return false;
-        };
-        let change = match record[0] {
-            1 => Change::Task(id),
-            2 => Change::Cancel(id),
-            3 => Change::Queued,
-            _ => Change::Resync,
-        };
-        into.push((ns, change));
-    }
-    true
 }
 
 fn data_version(connection: &Connection) -> Done<i64> {

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::ErrorCode;
 
-use crate::store::StoreError;
-use crate::task::TaskRecord;
+use crate::store::{StoreError, encoding};
 
 /// Why an operation was not done.
 #[derive(Debug)]
@@ -24,10 +23,7 @@ impl Fault {
 
     /// A record that a later version of this crate wrote.
     pub(super) fn newer_record(format: i64) -> Self {
-        Self::Other(format!(
-            "a newer version of async-tool wrote this task (record format {format}; this one knows up to {})",
-            TaskRecord::FORMAT
-        ))
+        Self::Other(encoding::newer_record(format))
     }
 
     pub(super) fn is_locked(&self) -> bool {

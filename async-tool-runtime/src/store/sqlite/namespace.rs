@@ -10,13 +10,13 @@ use tokio::sync::broadcast;
 use super::error::Done;
 use super::handle::Handle;
 use super::operations::{beat, claim, create, end, reap};
+use super::reads;
 use super::sessions::Moment;
 use super::statement;
 use super::work::Work;
-use super::{changes, reads};
 use crate::store::{
     Admission, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Reaped, Report, StepRecord,
-    Store, StoreError, Want,
+    Store, StoreError, Want, hub,
 };
 use crate::task::{CancelAck, End, Epoch, NewTask, Refused, Release, TaskId, TaskRecord};
 
@@ -246,6 +246,6 @@ impl Store for Namespace {
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
-        changes::stream(&self.changes)
+        hub::stream(&self.changes)
     }
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params_from_iter};
 use super::error::Done;
 use super::rows::{self, read};
 use super::statement;
-use crate::store::{Cursor, Filter, LogLine, Owner, StepRecord};
+use crate::store::{Cursor, Filter, LogLine, Owner, StepRecord, encoding};
 use crate::task::{Status, TaskId, TaskRecord, Timestamp};
 
 pub(super) fn get(
@@ -134,7 +134,7 @@ pub(super) fn list_query(
     if let Some(status) = filter.status {
         // A literal, so that partial indexes are considered.
         sql.push_str(" AND t.status = ");
-        sql.push_str(&rows::status_code(status).to_string());
+        sql.push_str(&encoding::status_code(status).to_string());
     }
     if let Some(after) = after {
         sql.push_str(" AND (t.created_at, t.id) < (?, ?)");

@@ -8,9 +8,9 @@ use rusqlite::{Connection, Row};
 use super::error::{Done, Fault};
 use super::statement;
 use crate::progress::ProgressState;
+use crate::store::encoding;
 use crate::task::{
-    ConcurrencyLimit, Epoch, Fingerprint, Outcome, Principal, SessionId, Status, TaskFailure,
-    TaskId, TaskRecord, Timestamp,
+    ConcurrencyLimit, Epoch, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
 };
 
 /// The columns that transitions look at; see [`Stored`].
@@ -18,7 +18,7 @@ macro_rules! hot {
     () => {
         "t.format, t.seq, t.id, t.status, t.epoch, t.revision, t.report, t.attempt, \
          t.max_attempts, t.owner, t.not_before, t.created_at, t.started_at, t.finished_at, \
-         t.deadline, t.retention, t.tool, t.concurrency_key, t.concurrency_limit, t.cancel"
+         t.deadline, t.retention, t.tool, t.concurrency, t.cancel"
     };
 }
 pub(super) use hot;
@@ -33,32 +33,7 @@ macro_rules! read {
 pub(super) use read;
 
 /// How many columns that are.
-const HOT_COLUMNS: usize = 20;
-
-pub(super) const QUEUED: i64 = 0;
-
-pub(super) fn status_code(status: Status) -> i64 {
-    match status {
-        Status::Queued => QUEUED,
-        Status::Working => 1,
-        Status::InputRequired => 2,
-        Status::Completed => 3,
-        Status::Failed => 4,
-        Status::Cancelled => 5,
-    }
-}
-
-pub(super) fn status(code: i64) -> Done<Status> {
-    Ok(match code {
-        QUEUED => Status::Queued,
-        1 => Status::Working,
-        2 => Status::InputRequired,
-        3 => Status::Completed,
-        4 => Status::Failed,
-        5 => Status::Cancelled,
-        _ => return Err(damaged("status")),
-    })
-}
+const HOT_COLUMNS: usize = 19;
 
 /// A task as transitions see it: without arguments and outcome, which none of
 /// them reads, and with [`unread`] progress.
@@ -75,6 +50,10 @@ pub(super) fn unread() -> &'static Arc<ProgressState> {
     UNREAD.get_or_init(Arc::default)
 }
 
+pub(super) fn status(code: i64) -> Done<Status> {
+    encoding::status(code).ok_or_else(|| damaged("status"))
+}
+
 /// From the columns of [`hot`].
 pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
     let format: i64 = row.get(0)?;
@@ -82,10 +61,6 @@ pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
         return Err(Fault::newer_record(format));
     }
     let owner: Option<[u8; 16]> = row.get(9)?;
-    let concurrency = match row.get_ref(17)?.as_str_or_null().map_err(wrong_type)? {
-        Some(key) => Some(Arc::new(ConcurrencyLimit::new(key, row.get(18)?))),
-        None => None,
-    };
     let record = TaskRecord {
         id: TaskId::from_bytes(row.get(2)?),
         tool: text(row, 16)?,
@@ -94,7 +69,7 @@ pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
         status: status(row.get(3)?)?,
         attempt: row.get(7)?,
         max_attempts: row.get(8)?,
-        concurrency,
+        concurrency: concurrency(row, 17)?,
         epoch: Epoch(number(row, 4)?),
         owner: owner.map(SessionId::from_bytes),
         revision: number(row, 5)?,
@@ -105,7 +80,7 @@ pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
         finished_at: moment(row, 13)?,
         deadline: Timestamp(number(row, 14)?),
         retention: Duration::from_millis(number(row, 15)?),
-        cancel: optional_text(row, 19)?,
+        cancel: optional_text(row, 18)?,
         progress: Some(Arc::clone(unread())),
         outcome: None,
     };
@@ -127,34 +102,29 @@ pub(super) fn record(row: &Row<'_>, with_result: bool) -> Done<TaskRecord> {
         Ok(None) => None,
         Err(error) => return Err(wrong_type(error)),
     };
-    record.outcome = match record.status {
-        Status::Completed if with_result => Some(Outcome::Completed(text(row, HOT_COLUMNS + 3)?)),
-        Status::Completed => Some(Outcome::Completed(Arc::default())),
-        Status::Failed => {
-            let json = row.get_ref(HOT_COLUMNS + 2)?;
-            let json = json.as_str().map_err(wrong_type)?;
-            let failure: TaskFailure =
-                serde_json::from_str(json).map_err(|_| damaged("outcome"))?;
-            Some(Outcome::Failed(Box::new(failure)))
-        }
-        Status::Cancelled => Some(Outcome::Cancelled(text(row, HOT_COLUMNS + 2)?)),
-        Status::Queued | Status::Working | Status::InputRequired => None,
+    let result = match record.status {
+        Status::Completed if with_result => text(row, HOT_COLUMNS + 3)?,
+        _ => Arc::default(),
     };
+    let kept = row.get_ref(HOT_COLUMNS + 2)?.as_str_or_null();
+    record.outcome = encoding::outcome(record.status, kept.map_err(wrong_type)?, result)
+        .ok_or_else(|| damaged("outcome"))?;
     Ok(record)
 }
 
-/// How an outcome is kept; results are in a table of their own.
-pub(super) fn outcome_text(outcome: &Outcome) -> Done<Option<String>> {
-    Ok(match outcome {
-        Outcome::Completed(_) => None,
-        Outcome::Failed(failure) => Some(json(failure)?),
-        Outcome::Cancelled(reason) => Some(reason.as_ref().to_owned()),
-    })
+/// The keys that a task needs.
+pub(super) fn concurrency(row: &Row<'_>, column: usize) -> Done<Arc<[ConcurrencyLimit]>> {
+    let text = row.get_ref(column)?.as_str_or_null().map_err(wrong_type)?;
+    encoding::concurrency(text).map_err(|_| damaged("concurrency"))
 }
 
 pub(super) fn json(value: &impl serde::Serialize) -> Done<String> {
-    serde_json::to_string(value)
-        .map_err(|error| Fault::other(format!("SQLite store: not to be written as JSON: {error}")))
+    serde_json::to_string(value).map_err(not_json)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(super) fn not_json(error: serde_json::Error) -> Fault {
+    Fault::other(format!("SQLite store: not to be written as JSON: {error}"))
 }
 
 pub(super) fn text(row: &Row<'_>, column: usize) -> Done<Arc<str>> {
@@ -188,20 +158,6 @@ pub(super) fn count(number: usize) -> i64 {
 
 pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// A principal as part of a primary key, which nulls could not be: somebody is
-/// told from nobody by the first character.
-pub(super) fn scope(principal: Option<&Principal>) -> String {
-    principal.map_or_else(String::new, |principal| format!("={principal}"))
-}
-
-/// With the version of its algorithm: those of different versions are never
-/// equal.
-pub(super) fn fingerprint(fingerprint: Fingerprint) -> [u8; 33] {
-    let mut bytes = [Fingerprint::VERSION; 33];
-    bytes[1..].copy_from_slice(fingerprint.as_bytes());
-    bytes
 }
 
 fn damaged(column: &str) -> Fault {

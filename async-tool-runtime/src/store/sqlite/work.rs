@@ -11,9 +11,10 @@ use rusqlite::{Connection, OptionalExtension};
 use super::changes::{self, Left};
 use super::error::Done;
 use super::rows::{self, Stored};
-use super::sessions::{Moment, Observations, Renewal, Verdict};
+use super::sessions::{self, Moment, Observations, Renewal};
 use super::statement;
-use crate::store::{Change, Lease};
+use crate::store::sessions::Verdict;
+use crate::store::{Change, Lease, encoding};
 use crate::task::{ConcurrencyLimit, Outcome, SessionId, Status, TaskRecord, Timestamp};
 
 /// One transaction, or a look before one.
@@ -122,26 +123,48 @@ impl<'a> Work<'a> {
     }
 
     /// Whether a task with this key could be claimed.
-    pub(super) fn has_room(
-        &mut self,
-        ns: i64,
-        concurrency: Option<&ConcurrencyLimit>,
-    ) -> Done<bool> {
-        let Some(concurrency) = concurrency else {
-            return Ok(true);
-        };
-        let place = (ns, Arc::clone(&concurrency.key));
+    pub(super) fn has_room(&mut self, ns: i64, concurrency: &[ConcurrencyLimit]) -> Done<bool> {
+        for ConcurrencyLimit { key, limit } in concurrency {
+            if self.holders(ns, key)? >= *limit {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn holders(&mut self, ns: i64, key: &Arc<str>) -> Done<u32> {
+        let place = (ns, Arc::clone(key));
         if let Some(holders) = self.holders.get(&place) {
-            return Ok(*holders < concurrency.limit);
+            return Ok(*holders);
         }
         let mut statement = statement::prepare(
             self.connection,
-            "SELECT count(*) FROM tasks INDEXED BY tasks_holders \
-             WHERE ns = ?1 AND concurrency_key = ?2 AND owner IS NOT NULL",
+            "SELECT count(*) FROM holders WHERE ns = ?1 AND key = ?2",
         )?;
-        let holders: u32 = statement.query_row((ns, concurrency.key.as_ref()), |row| row.get(0))?;
+        let holders = statement.query_row((ns, key.as_ref()), |row| row.get(0))?;
         self.holders.insert(place, holders);
-        Ok(holders < concurrency.limit)
+        Ok(holders)
+    }
+
+    /// Keeps the rows of the keys that a task holds, now that its owner is not
+    /// `before` any more.
+    fn hold(
+        &mut self,
+        ns: i64,
+        seq: i64,
+        before: Option<SessionId>,
+        record: &TaskRecord,
+    ) -> Done<()> {
+        let sql = match (before, record.owner) {
+            (None, Some(_)) => "INSERT INTO holders (ns, key, task) VALUES (?1, ?2, ?3)",
+            (Some(_), None) => "DELETE FROM holders WHERE ns = ?1 AND key = ?2 AND task = ?3",
+            _ => return Ok(()),
+        };
+        for ConcurrencyLimit { key, .. } in record.concurrency.iter() {
+            statement::prepare(self.connection, sql)?.execute((ns, key.as_ref(), seq))?;
+            self.holders.remove(&(ns, Arc::clone(key)));
+        }
+        Ok(())
     }
 
     /// Says that a session owns something from now on, or still does.
@@ -156,22 +179,20 @@ impl<'a> Work<'a> {
     /// Which sessions of a namespace are dead, after all that this transaction
     /// has done.
     pub(super) fn judge(&mut self, ns: i64, moment: Moment) -> Done<Verdict> {
-        self.sessions
-            .look(self.connection, ns, moment, &self.renewed)
+        sessions::look(self.sessions, self.connection, ns, moment, &self.renewed)
     }
 
     /// Counts a new task.
-    pub(super) fn added(&mut self, ns: i64, record: &TaskRecord) -> Done<()> {
+    pub(super) fn added(&mut self, ns: i64, seq: i64, record: &TaskRecord) -> Done<()> {
         self.count(ns)?.now += 1;
         if record.status == Status::Queued {
             self.queue(ns, &record.tool, 1)?;
         }
-        self.forget_holders(ns, record);
-        Ok(())
+        self.hold(ns, seq, None, record)
     }
 
     /// Counts a task that is no more.
-    pub(super) fn removed(&mut self, ns: i64, record: &TaskRecord) -> Done<()> {
+    pub(super) fn removed(&mut self, ns: i64, seq: i64, record: &TaskRecord) -> Done<()> {
         self.count(ns)?.now -= 1;
         if record.status == Status::Queued {
             self.queue(ns, &record.tool, -1)?;
@@ -179,14 +200,11 @@ impl<'a> Work<'a> {
         if let Some(owner) = record.owner {
             self.disowned.insert((ns, owner));
         }
-        self.forget_holders(ns, record);
-        Ok(())
-    }
-
-    fn forget_holders(&mut self, ns: i64, record: &TaskRecord) {
-        if let Some(concurrency) = &record.concurrency {
-            self.holders.remove(&(ns, Arc::clone(&concurrency.key)));
-        }
+        let gone = TaskRecord {
+            owner: None,
+            ..record.clone()
+        };
+        self.hold(ns, seq, record.owner, &gone)
     }
 
     /// Applies a transition to a task, and keeps what it changed.
@@ -214,8 +232,9 @@ impl<'a> Work<'a> {
             if let Some(owner) = before.owner {
                 self.disowned.insert((ns, owner));
             }
-            self.forget_holders(ns, record);
+            self.hold(ns, stored.seq, before.owner, &stored.record)?;
         }
+        let record = &stored.record;
         if record.status.is_terminal() && !before.status.is_terminal() {
             // Nobody runs it again.
             self.forget("DELETE FROM arguments WHERE task = ?1", stored.seq)?;
@@ -238,7 +257,7 @@ impl<'a> Work<'a> {
     fn update(&self, seq: i64, before: &Before, after: &TaskRecord) -> Done<()> {
         let mut update = Update::default();
         if before.status != after.status {
-            update.set("status", rows::status_code(after.status));
+            update.set("status", encoding::status_code(after.status));
         }
         if before.epoch != after.epoch.0 {
             update.set("epoch", rows::integer(after.epoch.0));
@@ -276,7 +295,10 @@ impl<'a> Work<'a> {
         if let Some(outcome) = &after.outcome
             && !matches!(outcome, Outcome::Completed(_))
         {
-            update.set("outcome", rows::outcome_text(outcome)?);
+            update.set(
+                "outcome",
+                encoding::outcome_text(outcome).map_err(rows::not_json)?,
+            );
         }
         update.run(self.connection, seq)
     }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::changes::{Follower, Hub};
+use super::changes::Follower;
 use super::checkpoints::Checkpoints;
 use super::connection::File;
 use super::error::{Done, Fault};
@@ -24,6 +24,7 @@ use super::job::Job;
 use super::sessions::Observations;
 use super::statement;
 use super::work::{Completed, Work};
+use crate::store::hub::Hub;
 use crate::store::{Change, StoreError};
 
 /// Most calls of one transaction.
@@ -49,7 +50,7 @@ pub(super) enum Message {
 /// What the writer and the callers share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) hub: Hub,
+    pub(super) hub: Hub<i64>,
     /// Somebody deleted or replaced the file.
     pub(super) gone: AtomicBool,
     /// For comparison in benchmarks: one transaction for each call.
@@ -327,7 +328,7 @@ impl Writer {
         }
         for (ns, session, beats, lease, moment) in completed.observed {
             self.shared.work(lease);
-            self.sessions.saw(ns, session, beats, moment);
+            self.sessions.saw(ns, session, beats, moment.by_now());
         }
         let hub = &self.shared.hub;
         if let Some(left) = completed.left

@@ -36,7 +36,7 @@ impl State {
         let waiting = self.queues.get(&new.tool).map_or(0, BTreeMap::len);
         let claim = admission
             .claim
-            .filter(|_| self.has_room(new.concurrency.as_deref()) && !self.is_any_ready(now));
+            .filter(|_| self.has_room(&new.concurrency) && !self.is_any_ready(now));
         if claim.is_none() && (admission.claim.is_none() || waiting > 0) {
             if waiting >= admission.tool_queue {
                 return (Created::Full(Limit::ToolQueue(admission.tool_queue)), None);
@@ -134,7 +134,7 @@ impl State {
             else {
                 break;
             };
-            // A claim of this round may have taken its concurrency key.
+            // A claim of this round may have taken one of its concurrency keys.
             if self.is_ready(id, now)
                 && let Some(Some(record)) = self.change(id, |task| {
                     let claimed = task.record.claim(lease.session, now);

@@ -8,7 +8,7 @@ use super::super::sessions::Moment;
 use super::super::statement;
 use super::super::work::Work;
 use crate::store::{Change, Lease, Want};
-use crate::task::{ConcurrencyLimit, Principal, TaskRecord, Timestamp};
+use crate::task::{Principal, TaskRecord, Timestamp};
 
 /// Whether a claim would find something.
 pub(in super::super) fn would_claim(
@@ -50,8 +50,8 @@ pub(in super::super) fn claim(
             break;
         };
         let mut stored = load(work, seq)?;
-        // A claim of this round may have taken its concurrency key.
-        let room = work.has_room(ns, stored.record.concurrency.as_deref())?;
+        // A claim of this round may have taken one of its concurrency keys.
+        let room = work.has_room(ns, &stored.record.concurrency)?;
         if room && work.change(ns, &mut stored, |record| record.claim(lease.session, now))? {
             if stored.record.attempt > 1 {
                 work.forget("DELETE FROM results WHERE task = ?1", seq)?;
@@ -78,13 +78,13 @@ pub(in super::super) fn is_any_ready(work: &mut Work<'_>, ns: i64, now: Timestam
     }
     let mut statement = statement::prepare(
         work.connection,
-        "SELECT concurrency_key, concurrency_limit FROM tasks INDEXED BY tasks_queued \
+        "SELECT concurrency FROM tasks INDEXED BY tasks_queued \
          WHERE ns = ?1 AND status = 0 AND (not_before IS NULL OR not_before <= ?2) \
          AND format <= ?3",
     )?;
     let mut queued = statement.query((ns, rows::integer(now.0), TaskRecord::FORMAT))?;
     while let Some(row) = queued.next()? {
-        if work.has_room(ns, concurrency(row, 0)?.as_ref())? {
+        if work.has_room(ns, &rows::concurrency(row, 0)?)? {
             return Ok(true);
         }
     }
@@ -105,26 +105,18 @@ fn next_ready(
     }
     let mut statement = statement::prepare(
         work.connection,
-        "SELECT concurrency_key, concurrency_limit, seq FROM tasks INDEXED BY tasks_queued \
+        "SELECT concurrency, seq FROM tasks INDEXED BY tasks_queued \
          WHERE ns = ?1 AND tool = ?2 AND status = 0 AND seq > ?3 \
          AND (not_before IS NULL OR not_before <= ?4) AND format <= ?5 ORDER BY seq",
     )?;
     let (tool, now) = (want.tool.as_ref(), rows::integer(now.0));
     let mut queued = statement.query((ns, tool, after, now, TaskRecord::FORMAT))?;
     while let Some(row) = queued.next()? {
-        if work.has_room(ns, concurrency(row, 0)?.as_ref())? {
-            return Ok(Some(row.get(2)?));
+        if work.has_room(ns, &rows::concurrency(row, 0)?)? {
+            return Ok(Some(row.get(1)?));
         }
     }
     Ok(None)
-}
-
-fn concurrency(row: &rusqlite::Row<'_>, column: usize) -> Done<Option<ConcurrencyLimit>> {
-    let key: Option<Arc<str>> = row.get(column)?;
-    Ok(match key {
-        Some(key) => Some(ConcurrencyLimit::new(key, row.get(column + 1)?)),
-        None => None,
-    })
 }
 
 /// A queued task with what its attempt needs.

@@ -10,7 +10,7 @@ use super::super::sessions::Moment;
 use super::super::statement;
 use super::super::work::Work;
 use super::{claim, is_expired, remove};
-use crate::store::{Admission, Change, Created, Limit, MAX_KEYS};
+use crate::store::{Admission, Change, Created, Limit, MAX_KEYS, encoding};
 use crate::task::{NewTask, Principal, SessionId, Status, TaskRecord, Timestamp};
 
 pub(in super::super) fn create(
@@ -33,8 +33,7 @@ pub(in super::super) fn create(
     }
     let claim = match admission.claim {
         Some(lease)
-            if work.has_room(ns, new.concurrency.as_deref())?
-                && !claim::is_any_ready(work, ns, now)? =>
+            if work.has_room(ns, &new.concurrency)? && !claim::is_any_ready(work, ns, now)? =>
         {
             Some(lease)
         }
@@ -64,8 +63,8 @@ pub(in super::super) fn create(
         }
         None => work.changed(ns, Change::Queued),
     }
-    insert(work, ns, new, &record)?;
-    work.added(ns, &record)?;
+    let seq = insert(work, ns, new, &record)?;
+    work.added(ns, seq, &record)?;
     Ok(Created::New(record))
 }
 
@@ -73,21 +72,20 @@ fn kept(moment: Timestamp) -> Timestamp {
     Timestamp(rows::integer(moment.0).cast_unsigned())
 }
 
-fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> Done<()> {
+fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> Done<i64> {
     let connection = work.connection;
     let mut statement = statement::prepare(
         connection,
         "INSERT INTO tasks (ns, id, format, status, epoch, revision, report, attempt, max_attempts, \
          owner, created_at, started_at, deadline, retention, keys, tool, principal, \
-         concurrency_key, concurrency_limit, dedupe) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+         concurrency, dedupe) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
     )?;
-    let concurrency = record.concurrency.as_deref();
     statement.execute(rusqlite::params![
         ns,
         record.id.to_bytes(),
         TaskRecord::FORMAT,
-        rows::status_code(record.status),
+        encoding::status_code(record.status),
         rows::integer(record.epoch.0),
         rows::integer(record.revision),
         record.attempt,
@@ -100,9 +98,8 @@ fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> D
         i64::from(new.key.is_some()),
         record.tool.as_ref(),
         record.principal.as_ref().map(Principal::as_str),
-        concurrency.map(|concurrency| concurrency.key.as_ref()),
-        concurrency.map(|concurrency| concurrency.limit),
-        new.dedupe.map(rows::fingerprint),
+        encoding::concurrency_text(&record.concurrency).map_err(rows::not_json)?,
+        new.dedupe.map(encoding::fingerprint),
     ])?;
     let seq = connection.last_insert_rowid();
     statement::prepare(
@@ -110,7 +107,8 @@ fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> D
         "INSERT INTO arguments (task, body) VALUES (?1, ?2)",
     )?
     .execute((seq, record.arguments.as_ref()))?;
-    add_key(work, ns, new, seq)
+    add_key(work, ns, new, seq)?;
+    Ok(seq)
 }
 
 /// Makes the call's key one of this task.
@@ -125,10 +123,10 @@ fn add_key(work: &Work<'_>, ns: i64, new: &NewTask, seq: i64) -> Done<()> {
     statement.execute((
         ns,
         new.tool.as_ref(),
-        rows::scope(new.principal.as_ref()),
+        encoding::scope(new.principal.as_ref()),
         key.key.as_ref(),
         seq,
-        rows::fingerprint(key.fingerprint),
+        encoding::fingerprint(key.fingerprint),
     ))?;
     Ok(())
 }
@@ -143,7 +141,7 @@ fn known(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Op
         "SELECT task, fingerprint FROM keys \
          WHERE ns = ?1 AND tool = ?2 AND scope = ?3 AND key = ?4",
     )?;
-    let scope = rows::scope(new.principal.as_ref());
+    let scope = encoding::scope(new.principal.as_ref());
     let found = statement
         .query_row((ns, new.tool.as_ref(), scope, key.key.as_ref()), |row| {
             Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 33]>(1)?))
@@ -157,11 +155,13 @@ fn known(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Op
         remove(work, ns, seq, &record)?;
         return Ok(None);
     }
-    Ok(Some(if fingerprint == rows::fingerprint(key.fingerprint) {
-        Created::Existing(record)
-    } else {
-        Created::Conflict(record.id)
-    }))
+    Ok(Some(
+        if fingerprint == encoding::fingerprint(key.fingerprint) {
+            Created::Existing(record)
+        } else {
+            Created::Conflict(record.id)
+        },
+    ))
 }
 
 /// The equal task that this call shares from now on.
@@ -183,7 +183,7 @@ fn join(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Opt
             (
                 ns,
                 tool,
-                rows::fingerprint(dedupe),
+                encoding::fingerprint(dedupe),
                 principal,
                 TaskRecord::FORMAT,
             ),

@@ -43,7 +43,7 @@ pub(in super::super) fn finish(
     let finished = work.change(ns, &mut stored, |record| record.finish(epoch, end, now))?;
     if finished.is_ok() {
         work.changed(ns, Change::Task(id));
-        if stored.record.concurrency.is_some() && stored.record.owner.is_none() {
+        if !stored.record.concurrency.is_empty() && stored.record.owner.is_none() {
             work.changed(ns, Change::Queued);
         }
     }

@@ -63,7 +63,7 @@ fn remove(work: &mut Work<'_>, ns: i64, seq: i64, record: &TaskRecord) -> Done<(
     ] {
         work.forget(sql, seq)?;
     }
-    work.removed(ns, record)
+    work.removed(ns, seq, record)
 }
 
 fn is_expired(record: &TaskRecord, now: Timestamp) -> bool {

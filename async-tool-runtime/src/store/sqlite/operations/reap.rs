@@ -6,12 +6,13 @@ use rusqlite::OptionalExtension;
 
 use super::super::error::Done;
 use super::super::rows::{self, Stored, hot};
-use super::super::sessions::{Moment, Verdict};
+use super::super::sessions::Moment;
 use super::super::statement;
 use super::super::work::Work;
 use super::{claim, remove};
+use crate::store::sessions::{Kept, Verdict};
 use crate::store::{Change, Reaped};
-use crate::task::{SessionId, Takeover, TaskRecord, Timestamp};
+use crate::task::{Takeover, TaskRecord, Timestamp};
 
 /// The tasks that a dead session owns.
 const OF_SESSION: &str = concat!(
@@ -45,8 +46,8 @@ pub(in super::super) fn look(
     moment: Moment,
 ) -> Done<Option<Reaped>> {
     let verdict = work.judge(ns, moment)?;
-    for session in &verdict.dead {
-        if !find(work, OF_SESSION, ns, session.to_bytes(), 1)?.is_empty() {
+    for dead in &verdict.dead {
+        if !find(work, OF_SESSION, ns, dead.session.to_bytes(), 1)?.is_empty() {
             return Ok(None);
         }
     }
@@ -72,11 +73,11 @@ pub(in super::super) fn reap(
     let verdict = work.judge(ns, moment)?;
     let mut left = limit;
     let mut may_start = false;
-    for session in &verdict.dead {
-        for mut stored in find(work, OF_SESSION, ns, session.to_bytes(), left)? {
+    for dead in &verdict.dead {
+        for mut stored in find(work, OF_SESSION, ns, dead.session.to_bytes(), left)? {
             left -= 1;
             let id = stored.record.id;
-            may_start |= stored.record.concurrency.is_some();
+            may_start |= !stored.record.concurrency.is_empty();
             match work.change(ns, &mut stored, |record| record.take_over(now))? {
                 Some(Takeover::Requeued) => reaped.requeued.push(id),
                 Some(Takeover::Ended) => reaped.interrupted.push(id),
@@ -95,7 +96,7 @@ pub(in super::super) fn reap(
         }
     }
     for stored in find(work, EXPIRED, ns, moment, limit)? {
-        may_start |= stored.record.owner.is_some() && stored.record.concurrency.is_some();
+        may_start |= stored.record.owner.is_some() && !stored.record.concurrency.is_empty();
         remove(work, ns, stored.seq, &stored.record)?;
         reaped.purged.push(stored.record.id);
         work.changed(ns, Change::Task(stored.record.id));
@@ -161,9 +162,9 @@ fn foresee(
     Ok(())
 }
 
-fn has_more(work: &Work<'_>, ns: i64, dead: &[SessionId]) -> Done<bool> {
-    for session in dead {
-        if !find(work, OF_SESSION, ns, session.to_bytes(), 1)?.is_empty() {
+fn has_more(work: &Work<'_>, ns: i64, dead: &[Kept]) -> Done<bool> {
+    for dead in dead {
+        if !find(work, OF_SESSION, ns, dead.session.to_bytes(), 1)?.is_empty() {
             return Ok(true);
         }
     }

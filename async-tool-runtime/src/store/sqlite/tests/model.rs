@@ -148,10 +148,13 @@ impl Pair {
             TaskKey::new(key, fingerprint(arguments))
         });
         new.dedupe = dice.maybe(|_| fingerprint(arguments));
-        new.concurrency = dice.maybe(|dice| {
-            let limit = 1 + u32::from(dice.roll(2) == 0);
-            Arc::new(ConcurrencyLimit::new(dice.pick(&["k", "l"]), limit))
-        });
+        new.concurrency = ["k", "l"]
+            .into_iter()
+            .filter_map(|key| {
+                let limit = 1 + u32::from(dice.roll(2) == 0);
+                dice.maybe(|_| ConcurrencyLimit::new(key, limit))
+            })
+            .collect();
         new.max_attempts = 1 + u32::from(dice.roll(2) == 0);
         let mut admission = Admission::new(4, 8);
         if let Some(lease) = dice.maybe(|dice| dice.pick(&self.sessions)) {

@@ -96,17 +96,16 @@ impl Namespace {
                 }
             }
             Some(Flaw::HeldKeysAreReady) => {
-                if let Some(concurrency) = &new.concurrency {
-                    let unlimited = ConcurrencyLimit::new(concurrency.key.clone(), u32::MAX);
-                    new.concurrency = Some(unlimited.into());
-                }
+                let unlimited = |held: &ConcurrencyLimit| {
+                    ConcurrencyLimit::new(Arc::clone(&held.key), u32::MAX)
+                };
+                new.concurrency = new.concurrency.iter().map(unlimited).collect();
             }
             Some(Flaw::KeyOfEachTool) => {
-                if let Some(concurrency) = &new.concurrency {
-                    let key = format!("{} {}", new.tool, concurrency.key);
-                    let own = ConcurrencyLimit::new(key, concurrency.limit);
-                    new.concurrency = Some(own.into());
-                }
+                let own = |held: &ConcurrencyLimit| {
+                    ConcurrencyLimit::new(format!("{} {}", new.tool, held.key), held.limit)
+                };
+                new.concurrency = new.concurrency.iter().map(own).collect();
             }
             Some(Flaw::NeverAgain) => new.max_attempts = 1,
             Some(Flaw::AgainForEver) => new.max_attempts = u32::MAX,
