@@ -164,6 +164,7 @@
 /// | `max_wait = "..."` | none | upper bound, and default, of the caller's `max_wait_seconds` |
 /// | `retention = "..."` | the server's | how long a finished task stays readable |
 /// | `concurrency = 4` | the server's | how many tasks of the tool one worker runs at once |
+/// | `fleet_concurrency = 4` | none | how many tasks of the tool all workers of a namespace run at once, together |
 /// | `queue = 100` | the server's | how many tasks of the tool may wait |
 /// | `inline = "..."` | none | how long initiate waits for the end before it answers; fast work then costs one call |
 /// | `cancel_grace = "..."` | `"10s"` | how long a task that was asked to stop may go on before it is dropped |
@@ -176,7 +177,6 @@
 /// | `input = Name` | `BuildInput` for `build` | name of the generated struct that holds the arguments |
 /// | `tool = Name` | `BuildTool` for `build` | name of the generated type that implements [`AsyncTool`] |
 /// | `crate = ::path` | `::async_tool` | where this crate is found, if it is not a dependency of that name |
-/// | `fleet_concurrency` | | not supported yet |
 /// | `circuit(...)` | | not supported yet |
 /// | `interactive` | | not supported yet |
 /// | `surface(...)` | | not supported yet |

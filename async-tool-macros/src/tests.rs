@@ -106,6 +106,7 @@ fn every_option() {
             max_wait = "1day",
             retention = "7days",
             concurrency = 2,
+            fleet_concurrency = 4,
             queue = 0,
             inline = "1500ms",
             cancel_grace = "0s",

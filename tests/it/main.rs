@@ -21,5 +21,6 @@ mod refusals;
 mod schemas;
 mod sharing;
 mod shutdown;
+mod stranded;
 mod tools;
 mod waiting;

@@ -54,6 +54,13 @@ async fn rollback(environment: String, service: String, crowd: &Crowd) {
     crowd.stay(10).await;
 }
 
+/// Migrate a database.
+#[async_tool(fleet_concurrency = 2, concurrency_key(args(database)))]
+async fn migrate(database: String, crowd: &Crowd) {
+    let _ = database;
+    crowd.stay(10).await;
+}
+
 /// Block a thread, under a key, until the door opens.
 #[async_tool(cancel_grace = "100ms", concurrency_key(args(name)))]
 async fn hold(name: String, door: &Arc<Door>) -> String {
@@ -76,7 +83,8 @@ fn builder(crowd: &Crowd) -> AsyncToolsBuilder {
             Registry::new()
                 .with(RenderTool)
                 .with(DeployTool)
-                .with(RollbackTool),
+                .with(RollbackTool)
+                .with(MigrateTool),
         )
         .state(crowd.clone())
 }
@@ -206,6 +214,24 @@ async fn other_keys_do_not_wait() {
     let task = server.call("deploy_initiate", production).await;
     server.finish("deploy", task.id()).await;
     assert_eq!(crowd.most(), 3, "of each key one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fleet_runs_no_more_of_a_tool_than_it_may() {
+    let (crowd, store) = (Crowd::default(), MemoryStore::new());
+    let worker = || TestServer::start(builder(&crowd).store(store.clone()).single_user());
+    let servers = [worker().await, worker().await, worker().await];
+    let mut tasks = Vec::new();
+    for (number, server) in servers.iter().cycle().take(9).enumerate() {
+        let arguments = json!({"database": format!("{}", number % 4)});
+        let task = server.call("migrate_initiate", arguments).await;
+        tasks.push(task.id().to_owned());
+    }
+    for id in tasks {
+        let end = servers[0].finish("migrate", &id).await;
+        assert_eq!(end["status"], "completed", "{}", end.text);
+    }
+    assert_eq!(crowd.most(), 2, "over all workers");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

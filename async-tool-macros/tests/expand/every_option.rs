@@ -62,6 +62,7 @@ const _: () = {
                 .max_wait(::core::time::Duration::new(86400, 0))
                 .retention(::core::time::Duration::new(604800, 0))
                 .concurrency(2)
+                .fleet_concurrency(4u32)
                 .queue(0)
                 .inline(::core::time::Duration::new(1, 500000000))
                 .cancel_grace(::core::time::Duration::new(0, 0))

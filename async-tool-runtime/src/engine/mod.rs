@@ -10,6 +10,7 @@ mod journal;
 mod query;
 mod settle;
 mod stop;
+mod stranded;
 mod supervise;
 mod sweep;
 #[cfg(test)]

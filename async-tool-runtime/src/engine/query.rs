@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::clock::FAR;
 use super::stop::Cause;
+use super::stranded::InUse;
 use super::{Engine, View};
 use crate::log::tail;
 use crate::refusal::Refusal;
@@ -72,13 +73,13 @@ impl Engine {
         wait: Wait,
         reporter: Option<&mut dyn Reporter>,
     ) -> Result<View, Refusal> {
-        let view = self.authorised(asker, id).await?;
-        if view.is_settled() || wait.duration.is_zero() {
-            return Ok(view);
+        let mut view = self.authorised(asker, id).await?;
+        if !view.is_settled() && !wait.duration.is_zero() {
+            let waited = self.wait(id, wait, reporter).await?;
+            view = waited.ok_or(Refusal::TaskNotFound)?;
         }
-        self.wait(id, wait, reporter)
-            .await?
-            .ok_or(Refusal::TaskNotFound)
+        self.explain(&mut view, &mut InUse::default()).await?;
+        Ok(view)
     }
 
     /// Asks a task to stop and waits a little for its end.
@@ -133,7 +134,7 @@ impl Engine {
             Self::detached(async move { store.list(&filter, after, limit + 1).await }).await?;
         let more = listed.len() > limit;
         let now = self.clock.now();
-        let page: Vec<View> = listed
+        let mut page: Vec<View> = listed
             .into_iter()
             .take(limit)
             .map(|record| match self.worker.get(record.id) {
@@ -141,6 +142,10 @@ impl Engine {
                 None => View::stored(record, now),
             })
             .collect();
+        let mut in_use = InUse::default();
+        for view in &mut page {
+            self.explain(view, &mut in_use).await?;
+        }
         let next = page.last().map(|view| Cursor::of(&view.record));
         Ok((page, next.filter(|_| more)))
     }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::check::Outcome;
 use super::space::{LONG, MANY, Space, ids, limited, message, race, report, sorted, steady, task};
-use crate::store::{End, Outcome as TaskOutcome, Principal, Release, Status, Want};
+use crate::store::{
+    ConcurrencyLimit, End, Outcome as TaskOutcome, Principal, Release, Status, Want,
+};
 
 cases![
     claim_takes_the_oldest_first,
@@ -13,6 +15,7 @@ cases![
     claim_counts_attempts_and_epochs,
     claim_leaves_what_is_not_ready,
     a_concurrency_key_is_held_while_owned,
+    a_task_holds_all_its_concurrency_keys_or_none,
     racing_claims_take_a_task_once,
     claim_opens_or_renews_the_lease,
     claim_of_nothing_leaves_no_trace,
@@ -172,6 +175,33 @@ async fn a_concurrency_key_is_held_while_owned(space: Space) -> Outcome {
         one.reap(MANY).await?;
         patience.pause().await?;
     }
+    Ok(())
+}
+
+async fn a_task_holds_all_its_concurrency_keys_or_none(space: Space) -> Outcome {
+    let (one, other) = (&space.one, &space.other);
+    let of_k = one.start(steady(), limited("t", "k", 1)).await?;
+    let mut both = limited("u", "k", 1);
+    both.concurrency = ["k", "l"].map(|key| ConcurrencyLimit::new(key, 1)).into();
+    let both = one.accept(both).await?;
+    ensure_eq!(ids(&other.take(steady(), "u").await?), []);
+
+    // It has not kept the key that was free.
+    let of_l = other.start(steady(), limited("v", "l", 1)).await?;
+    one.complete(&of_k, "1").await?;
+    ensure_eq!(ids(&other.take(steady(), "u").await?), []);
+    one.complete(&of_l, "1").await?;
+    let both_held = other.take_one(steady(), "u").await?;
+    ensure_eq!(both_held.id, both.id);
+    ensure_eq!(both_held.concurrency, both.concurrency);
+
+    for (tool, key) in [("w", "k"), ("x", "l")] {
+        one.accept(limited(tool, key, 1)).await?;
+        ensure_eq!(ids(&other.take(steady(), tool).await?), []);
+    }
+    other.complete(&both_held, "1").await?;
+    one.take_one(steady(), "w").await?;
+    one.take_one(steady(), "x").await?;
     Ok(())
 }
 

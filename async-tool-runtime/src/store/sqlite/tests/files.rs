@@ -155,11 +155,11 @@ async fn many_may_open_a_new_file_at_once() {
         let store = opened.expect("no panic").expect("it opens");
         queued(&*store, task("t")).await;
     }
-    assert_eq!(schema::MIGRATIONS.len(), 1);
 }
 
 #[test]
 fn a_file_that_gets_its_tables_is_taken_for_no_other() {
+    let last = i64::try_from(schema::MIGRATIONS.len()).expect("there are few");
     for _ in 0..20 {
         let place = Place::new();
         let here = Connection::open(place.path()).expect("it opens");
@@ -170,7 +170,7 @@ fn a_file_that_gets_its_tables_is_taken_for_no_other() {
             loop {
                 schema::inspect(&there, schema::MIGRATIONS).map_err(StoreError::from)?;
                 let version = there.pragma_query_value(None, "user_version", |row| row.get(0));
-                if version == Ok(1) {
+                if version == Ok(last) {
                     return Ok::<(), StoreError>(());
                 }
             }

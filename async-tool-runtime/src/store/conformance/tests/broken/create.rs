@@ -101,6 +101,12 @@ impl Namespace {
                 };
                 new.concurrency = new.concurrency.iter().map(unlimited).collect();
             }
+            Some(Flaw::FirstKeyIsEnough) => {
+                new.concurrency = new.concurrency.first().cloned().into_iter().collect();
+            }
+            Some(Flaw::LastKeyIsEnough) => {
+                new.concurrency = new.concurrency.last().cloned().into_iter().collect();
+            }
             Some(Flaw::KeyOfEachTool) => {
                 let own = |held: &ConcurrencyLimit| {
                     ConcurrencyLimit::new(format!("{} {}", new.tool, held.key), held.limit)

@@ -46,6 +46,7 @@ flaws! {
     claim_counts_attempts_and_epochs: AttemptStays, EpochStays;
     claim_leaves_what_is_not_ready: FirstBlocksTheRest, HeldKeysAreReady;
     a_concurrency_key_is_held_while_owned: KeyOfEachTool, KeyIsNeverFree;
+    a_task_holds_all_its_concurrency_keys_or_none: FirstKeyIsEnough, LastKeyIsEnough;
     racing_claims_take_a_task_once: ClaimsTwice;
     claim_opens_or_renews_the_lease: ClaimDoesNotRenew;
     claim_of_nothing_leaves_no_trace: SessionsWithoutTasks;
