@@ -9,6 +9,8 @@ mod durable;
 mod ending;
 mod faults;
 mod flaky;
+#[cfg(all(unix, feature = "sqlite", feature = "postgres", feature = "redis"))]
+mod fleet;
 mod http;
 mod idempotency;
 mod leases;

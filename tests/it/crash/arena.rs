@@ -1,7 +1,6 @@
 //! Server processes on one file, and what is needed to make their life hard.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::panicking;
 
@@ -10,6 +9,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::callers::Addresses;
+use super::client::Target;
 use super::host::{Host, Process, Starting};
 use super::ledger::Ledger;
 
@@ -62,7 +62,7 @@ pub(crate) struct Arena {
     /// Which namespace a process was for.
     pub(crate) namespaces: HashMap<u32, String>,
     places: Vec<Place>,
-    addresses: watch::Sender<Vec<Option<SocketAddr>>>,
+    addresses: watch::Sender<Vec<Option<Target>>>,
 }
 
 impl Arena {
@@ -104,7 +104,7 @@ impl Arena {
                 let address = process.address;
                 self.places[place] = Place::Serving(process);
                 self.addresses
-                    .send_modify(|addresses| addresses[place] = Some(address));
+                    .send_modify(|addresses| addresses[place] = Some(address.into()));
             }
             other => self.places[place] = other,
         }

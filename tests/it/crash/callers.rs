@@ -1,32 +1,33 @@
 //! Callers that go on whatever happens to their servers.
 
-use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_tool::testing::Answer;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::client::{Broken, Client};
+use super::client::{Broken, Client, Target};
 use super::tools::TRIES;
 
 /// Where the servers of a namespace are at the moment.
 pub(crate) struct Addresses {
-    all: watch::Receiver<Vec<Option<SocketAddr>>>,
+    all: watch::Receiver<Vec<Option<Target>>>,
     /// Which of them are the namespace's.
     places: Vec<usize>,
 }
 
 impl Addresses {
-    pub(crate) fn new(all: watch::Receiver<Vec<Option<SocketAddr>>>, places: Vec<usize>) -> Self {
+    pub(crate) fn new(all: watch::Receiver<Vec<Option<Target>>>, places: Vec<usize>) -> Self {
         Self { all, places }
     }
 
     /// One of those that serve.
-    pub(crate) fn choose(&mut self, rng: &mut Rng) -> Option<SocketAddr> {
+    pub(crate) fn choose(&mut self, rng: &mut Rng) -> Option<Target> {
         let all = self.all.borrow_and_update();
         let serving = self.places.iter().filter_map(|place| all[*place]);
         rng.choice(serving.collect::<Vec<_>>())
@@ -37,6 +38,8 @@ impl Addresses {
     }
 }
 
+/// A pause before the next try where the store is away.
+const AWAY: Duration = Duration::from_millis(200);
 /// How many tasks of a caller may be on their way.
 const AT_ONCE: usize = 8;
 /// How many keys `keyed` is called with.
@@ -62,6 +65,8 @@ pub(crate) struct Caller {
     accepted: Vec<Accepted>,
     /// Which of them have not been seen to end.
     open: Vec<usize>,
+    /// How many calls were acknowledged so far.
+    pub(crate) progress: Arc<AtomicUsize>,
 }
 
 impl Caller {
@@ -73,6 +78,7 @@ impl Caller {
             connection: None,
             accepted: Vec::new(),
             open: Vec::new(),
+            progress: Arc::default(),
         }
     }
 
@@ -82,6 +88,7 @@ impl Caller {
             if stop.is_cancelled() {
                 break;
             }
+            self.progress.store(self.accepted.len(), Ordering::Relaxed);
             match self.rng.u8(..10) {
                 0 => self.cancel().await,
                 1 => self.replay().await,
@@ -196,6 +203,11 @@ impl Caller {
         };
         let answer = connection.call(tool, arguments.clone()).await?;
         self.connection = Some(connection);
+        if answer.error_code() == Some("store_unavailable") && answer.is_error {
+            // As good as no answer: nobody knows what has been done.
+            sleep(AWAY).await;
+            return Err(Broken);
+        }
         Ok(answer)
     }
 

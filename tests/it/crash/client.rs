@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::time::Duration;
 
 use async_tool::testing::Answer;
-use rmcp::model::CallToolRequestParams;
-use rmcp::service::Peer;
+use rmcp::model::{CallToolRequestParams, ProtocolVersion};
+use rmcp::service::{ClientLifecycleMode, ClientServiceExt, Peer, RunningService};
+use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::{RoleClient, ServiceExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -31,12 +32,48 @@ pub(crate) struct Client {
     _connection: DropGuard,
 }
 
+/// Where a server is, and how to talk to it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    /// MCP over a bare connection.
+    Stream(SocketAddr),
+    /// Streamable HTTP, in the protocol's version of 2025.
+    Http(SocketAddr),
+    /// Streamable HTTP, in the version of 2026-07-28.
+    Modern(SocketAddr),
+}
+
+impl From<SocketAddr> for Target {
+    fn from(address: SocketAddr) -> Self {
+        Self::Stream(address)
+    }
+}
+
+impl Target {
+    async fn connect(self) -> Result<RunningService<RoleClient, ()>, Broken> {
+        let http =
+            |address| StreamableHttpClientTransport::from_uri(format!("http://{address}/mcp"));
+        match self {
+            Self::Stream(address) => {
+                let stream = TcpStream::connect(address).await.map_err(|_| Broken)?;
+                ().serve(stream).await.map_err(|_| Broken)
+            }
+            Self::Http(address) => ().serve(http(address)).await.map_err(|_| Broken),
+            Self::Modern(address) => {
+                let modern = ClientLifecycleMode::Discover {
+                    preferred_versions: vec![ProtocolVersion::V_2026_07_28],
+                };
+                ().serve_with_lifecycle(http(address), modern)
+                    .await
+                    .map_err(|_| Broken)
+            }
+        }
+    }
+}
+
 impl Client {
-    pub(crate) async fn connect(address: SocketAddr) -> Result<Self, Broken> {
-        let connected = async {
-            let stream = TcpStream::connect(address).await.map_err(|_| Broken)?;
-            ().serve(stream).await.map_err(|_| Broken)
-        };
+    pub(crate) async fn connect(target: impl Into<Target>) -> Result<Self, Broken> {
+        let connected = target.into().connect();
         let service = timeout(ANSWER, connected)
             .await
             .expect("connects or breaks in bounded time")?;

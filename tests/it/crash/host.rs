@@ -6,10 +6,14 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_tool::{AsyncTools, store};
+use axum::Router;
 use rmcp::ServiceExt;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use rustix::process::{Pid, Signal, WaitOptions, waitpid};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -32,6 +36,10 @@ pub(crate) struct Host {
     pub(crate) namespace: String,
     pub(crate) lease: Duration,
     pub(crate) slots: usize,
+    /// Where tasks are kept, if not in a file of the directory.
+    pub(crate) store: Option<String>,
+    /// It serves stateless streamable HTTP.
+    pub(crate) http: bool,
 }
 
 impl Host {
@@ -42,6 +50,8 @@ impl Host {
             namespace: "default".to_owned(),
             lease: Duration::from_millis(500),
             slots: 16,
+            store: None,
+            http: false,
         }
     }
 
@@ -85,8 +95,8 @@ impl Host {
     }
 
     async fn serve(self) -> Result<(), async_tool::BoxError> {
-        let url = format!("sqlite:{}", self.database().display());
-        let store = store::from_url(&url).await?;
+        let file = || format!("sqlite:{}", self.database().display());
+        let store = store::from_url(&self.store.clone().unwrap_or_else(file)).await?;
         let tools = AsyncTools::builder()
             .registry(tools::registry())
             .state(self.ledger())
@@ -100,6 +110,9 @@ impl Host {
             .await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         say(&format!("serves {}", listener.local_addr()?));
+        if self.http {
+            return Ok(axum::serve(listener, http(tools)).await?);
+        }
         loop {
             let (stream, _) = listener.accept().await?;
             let tools = tools.clone();
@@ -110,6 +123,19 @@ impl Host {
             });
         }
     }
+}
+
+/// Any replica takes any request.
+fn http(tools: AsyncTools) -> Router {
+    let mut config = StreamableHttpServerConfig::default();
+    config.legacy_session_mode = false;
+    config.json_response = true;
+    let service = StreamableHttpService::new(
+        move || Ok(tools.clone()),
+        Arc::new(LocalSessionManager::default()),
+        config,
+    );
+    Router::new().nest_service("/mcp", service)
 }
 
 /// What a process executes.

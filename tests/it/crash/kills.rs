@@ -4,13 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use async_tool::SqliteStore;
-use async_tool::store::OpenStore;
 use fastrand::Rng;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::after::{check_list, check_sessions, works};
 use super::arena::{Arena, Scene};
 use super::callers::{Accepted, Caller};
 use super::checks::{Counts, check_end, check_lines};
@@ -156,7 +155,8 @@ impl Storm {
             self.check_apart(&client, namespace, accepted).await;
             works(&client, end).await;
             check_list(&client, &accepted[namespace], end).await;
-            self.check_sessions(namespace).await;
+            let store = SqliteStore::open(self.scene.host().database()).await;
+            check_sessions(&store.expect("opens"), namespace).await;
         }
         for (namespace, lines) in self.lines() {
             check_lines(&lines, &ends, &mut counts);
@@ -198,70 +198,14 @@ impl Storm {
             assert_eq!(answer.error_code(), Some("task_not_found"));
         }
     }
-
-    /// Nobody owns anything, so that there is no session: the next thing to
-    /// happen is the end of somebody's retention.
-    async fn check_sessions(&self, namespace: &str) {
-        let file = self.scene.host().database();
-        let store = SqliteStore::open(file).await.expect("opens");
-        let store = store.open(namespace).await.expect("opens");
-        let reaped = store.reap(100).await.expect("reaps");
-        let next = reaped.next.expect("retention ends");
-        assert!(next > Duration::from_secs(60 * 60), "{reaped:?}");
-        assert!(!reaped.ready, "{reaped:?}");
-    }
 }
 
-/// A new task of each tool is completed.
-async fn works(client: &Client, end: Instant) {
-    for (tool, arguments, result) in [
-        ("once", json!({}), 14),
-        ("staged", json!({}), 34),
-        ("flaky", json!({"failures": 1}), 21),
-        ("keyed", json!({"key": "key-0"}), 35),
-        ("keyed", json!({"key": "key-1"}), 35),
-        ("keyed", json!({"key": "key-2"}), 35),
-    ] {
-        let mut arguments: Value = arguments;
-        arguments["number"] = json!(7);
-        arguments["millis"] = json!(1);
-        let task = client.ask(&format!("{tool}_initiate"), arguments).await;
-        let end = client.finish(tool, task.id(), end).await;
-        assert_eq!(end["result"], result, "{}", end.text);
-    }
-}
-
-/// What is listed has ended, also what nobody was told of, and nothing is
-/// missing.
-async fn check_list(client: &Client, accepted: &[Accepted], end: Instant) {
-    let mut listed = HashSet::new();
-    let mut arguments = json!({"limit": 100});
-    loop {
-        let page = client.ask("task_list", arguments.clone()).await;
-        for task in page["tasks"].as_array().expect("a page") {
-            let id = task["task_id"].as_str().expect("an id");
-            assert!(listed.insert(id.to_owned()), "listed twice: {task}");
-            if task["done"] != true {
-                let tool = task["tool"].as_str().expect("a tool");
-                client.finish(tool, id, end).await;
-            }
-        }
-        match page["next_cursor"].as_str() {
-            Some(cursor) => arguments["cursor"] = json!(cursor),
-            None => break,
-        }
-    }
-    for task in accepted {
-        assert!(listed.contains(&task.id), "not listed: {task:?}");
-    }
-}
-
-fn setting(name: &str) -> Option<u64> {
+pub(crate) fn setting(name: &str) -> Option<u64> {
     let value = std::env::var(name).ok()?;
     Some(value.parse().expect("a number"))
 }
 
 #[expect(clippy::print_stderr, reason = "shown when the test fails")]
-fn print(line: &str) {
+pub(crate) fn print(line: &str) {
     eprintln!("{line}");
 }

@@ -10,13 +10,14 @@
 //!     cargo test --all-features --test it -- crash:: --nocapture
 //! ```
 
-mod arena;
-mod callers;
-mod checks;
-mod client;
+pub(crate) mod after;
+pub(crate) mod arena;
+pub(crate) mod callers;
+pub(crate) mod checks;
+pub(crate) mod client;
 mod faults;
-mod frozen;
-mod host;
-mod kills;
-mod ledger;
+pub(crate) mod frozen;
+pub(crate) mod host;
+pub(crate) mod kills;
+pub(crate) mod ledger;
 mod tools;
