@@ -227,7 +227,12 @@ pub use async_tool_runtime::__private;
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So is the guide's.
+/// So is that of the guide for stores.
 #[cfg(all(doctest, feature = "conformance"))]
 #[doc = include_str!("../docs/stores.md")]
 struct Stores;
+
+/// And so is that for many replicas.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/replicas.md")]
+struct Replicas;

@@ -96,8 +96,8 @@ async fn compare(callers: u32, beats: u64, what: &str) -> Result<(), BoxError> {
 }
 
 /// A store and how it did.
-struct Subject {
-    name: &'static str,
+pub(crate) struct Subject {
+    pub(crate) name: &'static str,
     store: Arc<dyn Store>,
     /// Lifecycles of each caller in a round.
     of_each: u32,
@@ -106,7 +106,7 @@ struct Subject {
 }
 
 impl Subject {
-    async fn new(name: &'static str, store: &dyn OpenStore) -> Result<Self, BoxError> {
+    pub(crate) async fn new(name: &'static str, store: &dyn OpenStore) -> Result<Self, BoxError> {
         Ok(Self {
             name,
             store: store.open("default").await?,
@@ -117,7 +117,7 @@ impl Subject {
 
     /// Warms up, and finds out how much work a round is: the same amount for
     /// each caller, so that all of them are there to the end.
-    async fn calibrate(&mut self, callers: u32, beats: u64) -> Result<(), BoxError> {
+    pub(crate) async fn calibrate(&mut self, callers: u32, beats: u64) -> Result<(), BoxError> {
         let most = MOST / callers;
         loop {
             let took = self.lives(callers, beats).await?;
@@ -131,7 +131,7 @@ impl Subject {
         }
     }
 
-    async fn round(&mut self, callers: u32, beats: u64) -> Result<(), BoxError> {
+    pub(crate) async fn round(&mut self, callers: u32, beats: u64) -> Result<(), BoxError> {
         let took = self.lives(callers, beats).await?;
         let lifecycles = f64::from(callers * self.of_each);
         self.rates.push(lifecycles / took.as_secs_f64());
@@ -157,7 +157,7 @@ impl Subject {
         Ok(started.elapsed())
     }
 
-    fn median(&self) -> f64 {
+    pub(crate) fn median(&self) -> f64 {
         let mut rates = self.rates.clone();
         rates.sort_by(f64::total_cmp);
         rates[rates.len() / 2]

@@ -19,6 +19,8 @@ mod memory;
 mod process;
 mod restart;
 mod status;
+#[cfg(all(unix, feature = "postgres", feature = "redis"))]
+mod stores;
 #[allow(dead_code, reason = "shared with the other bench")]
 #[path = "../support/mod.rs"]
 mod support;
@@ -28,7 +30,7 @@ use std::process::ExitCode;
 
 use support::BoxError;
 
-const MODES: [&str; 8] = [
+const MODES: &[&str] = &[
     "initiate",
     "status",
     "load",
@@ -37,6 +39,10 @@ const MODES: [&str; 8] = [
     "list",
     "lifecycles",
     "restart",
+    #[cfg(all(unix, feature = "postgres", feature = "redis"))]
+    "stores",
+    #[cfg(all(unix, feature = "postgres", feature = "redis"))]
+    "wait",
 ];
 
 fn main() -> ExitCode {
@@ -52,7 +58,7 @@ fn main() -> ExitCode {
     let outcome = match &*modes {
         [process::SERVE, file, slots] => in_runtime(process::serve(file, slots)),
         [mode] => run(mode),
-        [] => each_by_itself(&MODES),
+        [] => each_by_itself(MODES),
         modes => each_by_itself(modes),
     };
     match outcome {
@@ -97,6 +103,10 @@ fn run(mode: &str) -> Result<(), BoxError> {
         "lifecycles" => in_runtime(lifecycles::run()),
         lifecycles::SLOW => in_runtime(lifecycles::run_slow()),
         "restart" => in_runtime(restart::run()),
+        #[cfg(all(unix, feature = "postgres", feature = "redis"))]
+        "stores" => in_runtime(stores::run()),
+        #[cfg(all(unix, feature = "postgres", feature = "redis"))]
+        "wait" => in_runtime(stores::wait()),
         _ => Err(format!("unknown mode `{mode}`; the modes are {}", MODES.join(", ")).into()),
     }
 }

@@ -29,7 +29,12 @@ pub(crate) struct Serving {
     /// Serve streamable HTTP at this address, path `/mcp`, instead of stdio.
     #[arg(long, value_name = "ADDR")]
     http: Option<SocketAddr>,
-    /// Keep tasks in this store, `sqlite:PATH` or `memory:`, instead of the file
+    /// Keep no sessions, so that a load balancer may send each request to
+    /// whichever replica it likes.
+    #[arg(long, requires = "http")]
+    stateless: bool,
+    /// Keep tasks in this store (`sqlite:PATH`, `memory:`, and with their
+    /// features `postgres://…` and `redis://…`) instead of the file
     /// `.async-tool/tasks.db` in the root.
     #[arg(long, value_name = "URL")]
     store: Option<String>,
@@ -59,7 +64,7 @@ impl Serving {
         let tools = builder.build().await?;
         match self.http {
             _ if self.worker => tools.run_worker().await,
-            Some(address) => serve_http(tools, address).await?,
+            Some(address) => serve_http(tools, address, self.stateless).await?,
             None => tools.serve_stdio().await?,
         }
         Ok(())
@@ -89,8 +94,14 @@ pub(crate) fn exit_code(served: Result<(), BoxError>) -> ExitCode {
     }
 }
 
-async fn serve_http(tools: AsyncTools, address: SocketAddr) -> Result<(), BoxError> {
-    let config = StreamableHttpServerConfig::default();
+async fn serve_http(
+    tools: AsyncTools,
+    address: SocketAddr,
+    stateless: bool,
+) -> Result<(), BoxError> {
+    let mut config = StreamableHttpServerConfig::default();
+    config.legacy_session_mode = !stateless;
+    config.json_response = stateless;
     let sessions = config.cancellation_token.clone();
     let handler = tools.clone();
     let service = StreamableHttpService::new(

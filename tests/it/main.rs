@@ -23,6 +23,7 @@ mod refusals;
 mod schemas;
 mod sharing;
 mod shutdown;
-mod stranded;
+
 mod tools;
+mod upgrades;
 mod waiting;

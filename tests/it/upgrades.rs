@@ -1,10 +1,30 @@
-//! Queued tasks whose tool no worker has.
+//! Replicas of different versions on one store.
 
 use std::time::Duration;
 
 use async_tool::testing::TestServer;
 use async_tool::{AsyncTools, AsyncToolsBuilder, MemoryStore, Registry, async_tool};
 use serde_json::json;
+
+mod old {
+    use async_tool::async_tool;
+
+    /// Greet somebody.
+    #[async_tool]
+    pub(super) async fn greet(name: String) -> String {
+        format!("Hello {name}")
+    }
+}
+
+mod new {
+    use async_tool::async_tool;
+
+    /// Greet somebody.
+    #[async_tool]
+    pub(super) async fn greet(name: String, #[serde(default)] title: String) -> String {
+        format!("Hello {title}{name}")
+    }
+}
 
 /// Is there in the new version.
 #[async_tool]
@@ -65,4 +85,37 @@ async fn a_task_that_waits_for_others_of_its_tool_does_not() {
         .await;
     assert_eq!(status["status"], "queued");
     assert_eq!(status["message"], serde_json::Value::Null);
+}
+
+#[tokio::test(start_paused = true)]
+async fn versions_execute_each_others_calls_as_far_as_they_can_read_them() {
+    let store = MemoryStore::new();
+    let server = |registry: Registry, slots: usize| {
+        let builder = AsyncTools::builder().registry(registry);
+        TestServer::start(builder.store(store.clone()).slots(slots))
+    };
+    let (old, new) = (
+        || Registry::new().with(old::GreetTool),
+        || Registry::new().with(new::GreetTool),
+    );
+    let plain = json!({"name": "Ann"});
+    let titled = json!({"name": "Ann", "title": "Dr. "});
+
+    let (old_front, new_front) = (server(old(), 0).await, server(new(), 0).await);
+    let old_worker = server(old(), 1).await;
+    let task = new_front.call("greet_initiate", plain.clone()).await;
+    let end = new_front.finish("greet", task.id()).await;
+    assert_eq!(end["result"], "Hello Ann", "{}", end.text);
+    let task = new_front.call("greet_initiate", titled.clone()).await;
+    let end = new_front.finish("greet", task.id()).await;
+    assert_eq!(end.error_code(), Some("incompatible_arguments"));
+    old_worker.tools().shutdown().await;
+
+    let _new_worker = server(new(), 1).await;
+    let task = old_front.call("greet_initiate", plain).await;
+    let end = old_front.finish("greet", task.id()).await;
+    assert_eq!(end["result"], "Hello Ann", "{}", end.text);
+    let task = new_front.call("greet_initiate", titled).await;
+    let end = old_front.finish("greet", task.id()).await;
+    assert_eq!(end["result"], "Hello Dr. Ann", "{}", end.text);
 }
