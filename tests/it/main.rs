@@ -20,6 +20,7 @@ mod principals;
 mod progress;
 mod project;
 mod refusals;
+mod replicas;
 mod schemas;
 mod sharing;
 mod shutdown;
