@@ -2,7 +2,8 @@
 
 use super::{MemoryStore, OpenStore, StoreError};
 
-/// The store that a URL names: `memory:`, or `sqlite:PATH` (feature `sqlite`).
+/// The store that a URL names: `memory:`, `sqlite:PATH` (feature `sqlite`), or
+/// `redis://HOST:PORT` (feature `redis`; `rediss://HOST:PORT` with `redis-tls`).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -28,6 +29,8 @@ pub async fn from_url(url: &str) -> Result<Box<dyn OpenStore>, StoreError> {
         "memory" => Err(StoreError::new("`memory:` takes nothing after the colon")),
         #[cfg(feature = "sqlite")]
         "sqlite" => sqlite(rest).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => Ok(Box::new(super::RedisStore::connect(url).await?)),
         _ => Err(unknown(&format!("has the unknown scheme `{scheme}:`"))),
     }
 }
@@ -54,4 +57,8 @@ const KINDS: &[&str] = &[
     "`memory:`",
     #[cfg(feature = "sqlite")]
     "`sqlite:PATH`",
+    #[cfg(feature = "redis")]
+    "`redis://HOST:PORT`",
+    #[cfg(feature = "redis-tls")]
+    "`rediss://HOST:PORT`",
 ];

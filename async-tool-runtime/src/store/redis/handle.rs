@@ -1,0 +1,122 @@
+//! A server that is connected to, as its namespaces see it.
+
+use std::sync::Arc;
+
+use ::redis::{Client, Cmd, Value};
+
+use super::changes::Changes;
+use super::check::check;
+use super::error::failed;
+use super::link::{self, Link};
+use super::script::{Arguments, Script};
+use super::sync::Sync;
+use crate::engine::Clock;
+use crate::store::StoreError;
+use crate::store::driver::Driver;
+use crate::task::{TaskId, TaskRecord};
+
+/// What is larger is not copied by a script; as `INLINE` in `prelude.lua`.
+const LARGE: usize = 65_536;
+/// How many seconds a large value waits for the script that puts it in its
+/// place.
+const STAGED: u64 = 600;
+
+#[derive(Debug, Clone)]
+pub(super) struct Handle {
+    driver: Driver,
+    link: Link,
+    pub(super) changes: Changes,
+    /// Where what has to be durable waits for the disk.
+    sync: Option<Sync>,
+    pub(super) prefix: Arc<str>,
+    /// Instead of the server's clock, for tests.
+    clock: Option<Clock>,
+}
+
+impl Handle {
+    pub(super) async fn open(
+        url: &str,
+        prefix: Arc<str>,
+        wait_aof: bool,
+        clock: Option<Clock>,
+    ) -> Result<Self, StoreError> {
+        let client: Client = link::locate(url)?;
+        let driver = Driver::start("async-tool-redis")?;
+        let link = Link::new(client.clone());
+        let checked = link.clone();
+        driver
+            .call(async move { check(&checked, wait_aof).await })
+            .await?;
+        let (changes, listening) = Changes::new(client.clone());
+        driver.spawn(listening);
+        let sync = wait_aof.then(|| {
+            let (sync, syncing) = Sync::new(client, format!("{prefix}:synced"));
+            driver.spawn(syncing);
+            sync
+        });
+        Ok(Self {
+            driver,
+            link,
+            changes,
+            sync,
+            prefix,
+            clock,
+        })
+    }
+
+    /// Does something on the thread of the connections, to its end.
+    pub(super) async fn call<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.driver.call(call).await
+    }
+
+    /// What all scripts are given first.
+    pub(super) fn arguments(&self) -> Arguments {
+        let now = self.clock.as_ref().map(Clock::now);
+        let arguments = match now {
+            Some(now) => Arguments::default().number(now.0),
+            None => Arguments::default().text(""),
+        };
+        arguments.number(TaskRecord::FORMAT.into())
+    }
+
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        base: &str,
+        arguments: &Arguments,
+    ) -> Result<Value, StoreError> {
+        self.link.run(script, base, arguments).await
+    }
+
+    pub(super) async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
+        self.link.send(command).await.map_err(failed)
+    }
+
+    /// What `large` in `prelude.lua` reads: the value, or where it waits.
+    pub(super) async fn large(
+        &self,
+        base: &str,
+        arguments: Arguments,
+        value: &str,
+    ) -> Result<Arguments, StoreError> {
+        if value.len() <= LARGE {
+            return Ok(arguments.text("v").text(value));
+        }
+        let key = format!("{base}p:{}", TaskId::random());
+        let mut set = ::redis::cmd("SET");
+        set.arg(&key).arg(value).arg("EX").arg(STAGED);
+        self.send(&set).await?;
+        Ok(arguments.text("s").bytes(key))
+    }
+
+    /// Completes when what was answered is as durable as was asked for.
+    pub(super) async fn durable(&self) -> Result<(), StoreError> {
+        match &self.sync {
+            Some(sync) => sync.wait().await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! One namespace of a server: the verbs, on their way to its thread.
+
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_core::stream::BoxStream;
+use tokio::sync::broadcast;
+use tokio::time::Instant;
+
+use super::handle::Handle;
+use super::verbs::Verbs;
+use crate::store::sessions::Observations;
+use crate::store::{
+    Admission, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Reaped, Report, StepRecord,
+    Store, StoreError, Want, hub,
+};
+use crate::task::{CancelAck, End, Epoch, NewTask, Refused, Release, TaskId, TaskRecord};
+
+#[derive(Debug)]
+pub(super) struct Namespace {
+    verbs: Verbs,
+    max_records: usize,
+    changes: broadcast::Sender<Change>,
+    observations: Mutex<Observations<()>>,
+}
+
+impl Namespace {
+    pub(super) async fn open(
+        handle: Handle,
+        name: &str,
+        max_records: usize,
+    ) -> Result<Self, StoreError> {
+        let base = base(&handle.prefix, name);
+        let changes = handle.changes.of(format!("{base}changes")).await?;
+        Ok(Self {
+            verbs: Verbs {
+                handle,
+                base: base.into(),
+            },
+            max_records,
+            changes,
+            observations: Mutex::default(),
+        })
+    }
+
+    fn observations(&self) -> MutexGuard<'_, Observations<()>> {
+        self.observations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next_beat(&self) -> i64 {
+        self.observations().next_beat()
+    }
+
+    /// Carries out a call on the thread of the connections.
+    async fn call<T, F>(&self, verb: impl FnOnce(Verbs) -> F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, StoreError>> + Send + 'static,
+    {
+        let verb = verb(self.verbs.clone());
+        self.verbs.handle.call(verb).await
+    }
+}
+
+/// What the keys of a namespace begin with. In braces there is what decides
+/// which slot of a cluster they are in; it must not be empty.
+fn base(prefix: &str, namespace: &str) -> String {
+    let mut name = String::new();
+    for character in namespace.chars() {
+        match character {
+            '{' | '}' | '%' => {
+                // Writing to a string cannot fail.
+                let _ = write!(name, "%{:02x}", u32::from(character));
+            }
+            _ => name.push(character),
+        }
+    }
+    if name.is_empty() {
+        name.push('%');
+    }
+    format!("{prefix}:{{{name}}}:")
+}
+
+#[async_trait]
+impl Store for Namespace {
+    async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError> {
+        let (beat, max_records) = (self.next_beat(), self.max_records);
+        self.call(async move |verbs| verbs.create(&new, admission, beat, max_records).await)
+            .await
+    }
+
+    async fn claim(
+        &self,
+        lease: Lease,
+        wants: &[Want],
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let (beat, wants) = (self.next_beat(), wants.to_vec());
+        self.call(async move |verbs| verbs.claim(lease, beat, &wants, limit).await)
+            .await
+    }
+
+    async fn beat(&self, lease: Lease, reports: Vec<Report>) -> Result<Beat, StoreError> {
+        let beat = self.next_beat();
+        self.call(async move |verbs| verbs.beat(lease, beat, &reports).await)
+            .await
+    }
+
+    async fn finish(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        end: End,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.call(async move |verbs| verbs.finish(id, epoch, &end).await)
+            .await
+    }
+
+    async fn release(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        release: Release,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.call(async move |verbs| verbs.release(id, epoch, &release).await)
+            .await
+    }
+
+    async fn put_result(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        result: Arc<str>,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.call(async move |verbs| verbs.put_result(id, epoch, &result).await)
+            .await
+    }
+
+    async fn record_step(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        step: StepRecord,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.call(async move |verbs| verbs.record_step(id, epoch, &step).await)
+            .await
+    }
+
+    async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError> {
+        self.call(async move |verbs| verbs.steps(id).await).await
+    }
+
+    async fn request_cancel(
+        &self,
+        id: TaskId,
+        reason: Arc<str>,
+    ) -> Result<Option<CancelAck>, StoreError> {
+        self.call(async move |verbs| verbs.request_cancel(id, &reason).await)
+            .await
+    }
+
+    async fn get(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        self.call(async move |verbs| verbs.get(id).await).await
+    }
+
+    async fn log(&self, id: TaskId, limit: usize) -> Result<Vec<LogLine>, StoreError> {
+        self.call(async move |verbs| verbs.log(id, limit).await)
+            .await
+    }
+
+    async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let filter = filter.clone();
+        self.call(async move |verbs| verbs.list(&filter, after, limit).await)
+            .await
+    }
+
+    async fn reap(&self, limit: usize) -> Result<Reaped, StoreError> {
+        // The clock of whoever asks: it may be a paused one.
+        let from = Instant::now();
+        let sessions = self.call(async move |verbs| verbs.sessions().await).await?;
+        let to = Instant::now();
+        let verdict = self.observations().judge((), &sessions, from, to);
+        let dead = verdict.dead;
+        let (mut reaped, next) = self
+            .call(async move |verbs| verbs.reap(limit, &dead).await)
+            .await?;
+        reaped.next = [verdict.next, next]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|next| next.max(Duration::from_millis(1)));
+        Ok(reaped)
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        hub::stream(&self.changes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_namespace_has_a_tag_of_its_own() {
+        for (namespace, expected) in [
+            ("default", "p:{default}:"),
+            ("", "p:{%}:"),
+            ("%", "p:{%25}:"),
+            ("a}{b", "p:{a%7d%7bb}:"),
+            ("ü:*?[", "p:{ü:*?[}:"),
+        ] {
+            assert_eq!(base("p", namespace), expected);
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! The verbs: what their scripts are given, and what they answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::redis::Value;
+
+use super::error::{damaged, not_json, say};
+use super::handle::Handle;
+use super::rows::{self, Body, Row};
+use super::script::{self, Arguments, LARGEST, Reply, Script};
+use super::texts;
+use crate::store::sessions::Kept;
+use crate::store::{
+    Admission, Beat, Created, Cursor, Filter, Lease, Limit, LogLine, MAX_KEYS, Owned, Owner,
+    Reaped, Report, StepRecord, StoreError, Want, encoding,
+};
+use crate::task::{
+    CancelAck, End, Epoch, NewTask, Outcome, Refused, Release, TaskId, TaskRecord, Timestamp,
+};
+
+type Written = Result<Result<(), Refused>, StoreError>;
+
+/// How many tasks one call of `list` looks at, so that the server has time for
+/// others.
+const LOOKED_AT: usize = 500;
+
+#[derive(Debug, Clone)]
+pub(super) struct Verbs {
+    pub(super) handle: Handle,
+    /// What the names of all keys begin with.
+    pub(super) base: Arc<str>,
+}
+
+impl Verbs {
+    fn arguments(&self) -> Arguments {
+        self.handle.arguments()
+    }
+
+    async fn run(&self, script: &Script, arguments: &Arguments) -> Result<Value, StoreError> {
+        self.handle.run(script, &self.base, arguments).await
+    }
+
+    /// Runs a script whose answer begins with a word.
+    async fn ask(
+        &self,
+        script: &Script,
+        arguments: &Arguments,
+    ) -> Result<(String, Reply), StoreError> {
+        let answer = Reply::of(self.run(script, arguments).await?);
+        let mut reply = answer.ok_or_else(unexpected)?;
+        match reply.text().ok_or_else(unexpected)?.as_str() {
+            "newer" => Err(rows::newer(reply)),
+            "lost" => Err(rows::lost()),
+            word => Ok((word.to_owned(), reply)),
+        }
+    }
+
+    /// Runs a script of a worker's write.
+    async fn write(&self, script: &Script, arguments: &Arguments, durable: bool) -> Written {
+        let (word, _) = self.ask(script, arguments).await?;
+        let answer = match word.as_str() {
+            "done" => Ok(()),
+            "terminal" => Err(Refused::Terminal),
+            "fenced" => Err(Refused::Fenced),
+            "missing" => return Err(StoreError::new("the result was not put ahead")),
+            _ => return Err(unexpected()),
+        };
+        if durable {
+            self.handle.durable().await?;
+        }
+        Ok(answer)
+    }
+
+    pub(super) async fn create(
+        &self,
+        new: &NewTask,
+        admission: Admission,
+        beat: i64,
+        max_records: usize,
+    ) -> Result<Created, StoreError> {
+        let concurrency = encoding::concurrency_text(&new.concurrency).map_err(not_json)?;
+        let (name, fingerprint) = match &new.key {
+            Some(key) => (
+                key.key.as_ref(),
+                encoding::fingerprint(key.fingerprint).to_vec(),
+            ),
+            None => ("", Vec::new()),
+        };
+        let dedupe = new
+            .dedupe
+            .map(|dedupe| encoding::fingerprint(dedupe).to_vec());
+        loop {
+            let arguments = self
+                .arguments()
+                .text(&new.id.to_string())
+                .text(&new.tool)
+                .text(&encoding::scope(new.principal.as_ref()));
+            let arguments = self
+                .handle
+                .large(&self.base, arguments, &new.arguments)
+                .await?
+                .flag(new.key.is_some())
+                .text(name)
+                .bytes(fingerprint.clone())
+                .bytes(dedupe.clone().unwrap_or_default())
+                .text(concurrency.as_deref().unwrap_or_default())
+                .number(new.max_attempts.into())
+                .number(millis(new.max_wait))
+                .number(millis(new.retention))
+                .count(admission.tool_queue)
+                .count(admission.queue)
+                .count(max_records)
+                .count(MAX_KEYS);
+            let arguments = match admission.claim {
+                Some(claim) => lease(arguments, claim, beat),
+                None => arguments.text("").text("").text(""),
+            };
+            let (word, mut reply) = self.ask(&script::CREATE, &arguments).await?;
+            let created = match word.as_str() {
+                "new" => {
+                    let row = Row::of(reply.value().ok_or_else(unexpected)?)?;
+                    Created::New(row.with_arguments(Arc::clone(&new.arguments)))
+                }
+                "existing" => {
+                    let row = Row::of(reply.value().ok_or_else(unexpected)?)?;
+                    match self.with_result(row).await? {
+                        Some(record) => Created::Existing(record),
+                        // Its retention has just ended, and so has the key.
+                        None => continue,
+                    }
+                }
+                "conflict" => Created::Conflict(reply.parsed().ok_or_else(unexpected)?),
+                "full" => Created::Full(match reply.text().as_deref() {
+                    Some("keys") => Limit::Keys(MAX_KEYS),
+                    Some("records") => Limit::Records(max_records),
+                    Some("tool") => Limit::ToolQueue(admission.tool_queue),
+                    Some("queue") => Limit::Queue(admission.queue),
+                    _ => return Err(unexpected()),
+                }),
+                _ => return Err(unexpected()),
+            };
+            if !matches!(created, Created::Full(_)) {
+                self.handle.durable().await?;
+            }
+            return Ok(created);
+        }
+    }
+
+    pub(super) async fn claim(
+        &self,
+        of: Lease,
+        beat: i64,
+        wants: &[Want],
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let arguments = lease(self.arguments(), of, beat)
+            .count(limit)
+            .count(wants.len())
+            .each(wants, |arguments, want| {
+                arguments.text(&want.tool).count(want.room)
+            });
+        let answer = Reply::of(self.run(&script::CLAIM, &arguments).await?);
+        let mut claimed = Vec::new();
+        for row in answer.ok_or_else(unexpected)? {
+            let mut row = Row::of(row)?;
+            let body = match std::mem::replace(&mut row.body, Body::Apart) {
+                Body::Here(body) => Some(body),
+                Body::Apart => self.body("a:", row.record.id).await?,
+            };
+            // Where they are gone, the task has ended meanwhile.
+            claimed.extend(body.map(|body| row.with_arguments(body)));
+        }
+        // A task that must not be started twice would otherwise be queued again
+        // after a power cut.
+        if !claimed.is_empty() {
+            self.handle.durable().await?;
+        }
+        Ok(claimed)
+    }
+
+    pub(super) async fn beat(
+        &self,
+        of: Lease,
+        beat: i64,
+        reports: &[Report],
+    ) -> Result<Beat, StoreError> {
+        let mut arguments = lease(self.arguments(), of, beat)
+            .count(LogLine::KEPT)
+            .count(reports.len());
+        for report in reports {
+            let progress = serde_json::to_string(report.progress.as_ref()).map_err(not_json)?;
+            arguments = arguments
+                .text(&report.id.to_string())
+                .number(report.epoch.0)
+                .number(report.number)
+                .number(report.revision)
+                .bytes(progress);
+            arguments = lines(arguments, &report.log);
+        }
+        let answer = Reply::of(self.run(&script::BEAT, &arguments).await?);
+        let owned = |value| {
+            let mut reply = Reply::of(value)?;
+            Some(Owned {
+                id: reply.parsed()?,
+                epoch: Epoch(reply.parsed()?),
+                lingers: rows::status(&reply.text()?)?.is_terminal(),
+                cancel: reply.maybe()?.map(Arc::from),
+            })
+        };
+        let owned: Option<Vec<Owned>> = answer.ok_or_else(unexpected)?.map(owned).collect();
+        Ok(Beat::new(owned.ok_or_else(unexpected)?))
+    }
+
+    pub(super) async fn finish(&self, id: TaskId, epoch: Epoch, end: &End) -> Written {
+        let outcome = encoding::outcome_text(&end.outcome).map_err(not_json)?;
+        let result = match &end.outcome {
+            Outcome::Completed(result) if !end.ahead => Arc::clone(result),
+            _ => Arc::default(),
+        };
+        // A result that was put ahead is one of a completed task.
+        let status = if end.ahead {
+            Outcome::Completed(Arc::default()).status()
+        } else {
+            end.outcome.status()
+        };
+        let arguments = fence(self.arguments(), id, epoch)
+            .number(end.revision)
+            .text(&encoding::status_code(status).to_string())
+            .bytes(outcome.unwrap_or_default())
+            .flag(end.ahead)
+            .flag(end.lingers);
+        let arguments = self.handle.large(&self.base, arguments, &result).await?;
+        let arguments = lines(arguments.count(LogLine::KEPT), &end.log);
+        self.write(&script::FINISH, &arguments, true).await
+    }
+
+    pub(super) async fn release(&self, id: TaskId, epoch: Epoch, release: &Release) -> Written {
+        let arguments = fence(self.arguments(), id, epoch);
+        let none: &[LogLine] = &[];
+        let (arguments, log, durable) = match release {
+            Release::NotStarted => (
+                arguments.text("unstarted").number(0).text("").number(0),
+                none,
+                false,
+            ),
+            Release::Stopped => (
+                arguments.text("stopped").number(0).text("").number(0),
+                none,
+                false,
+            ),
+            Release::Retry(retry) => {
+                let pause = match retry.after {
+                    Duration::ZERO => 0,
+                    after => millis(after).max(1),
+                };
+                let arguments = arguments
+                    .text("retry")
+                    .number(pause)
+                    .bytes(texts::of_retry(retry)?)
+                    .number(retry.revision);
+                (arguments, retry.log.as_slice(), true)
+            }
+        };
+        let arguments = lines(arguments.count(LogLine::KEPT), log);
+        // The others are repeated or taken over if they get lost.
+        self.write(&script::RELEASE, &arguments, durable).await
+    }
+
+    pub(super) async fn put_result(&self, id: TaskId, epoch: Epoch, result: &str) -> Written {
+        let arguments = fence(self.arguments(), id, epoch);
+        let arguments = self.handle.large(&self.base, arguments, result).await?;
+        // The end that relies on it waits until both are durable.
+        self.write(&script::PUT_RESULT, &arguments, false).await
+    }
+
+    pub(super) async fn record_step(&self, id: TaskId, epoch: Epoch, step: &StepRecord) -> Written {
+        let arguments = fence(self.arguments(), id, epoch)
+            .text(&step.name)
+            .text(&step.result);
+        self.write(&script::RECORD_STEP, &arguments, true).await
+    }
+
+    pub(super) async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError> {
+        let mut read = ::redis::cmd("HGETALL");
+        read.arg(format!("{}s:{id}", self.base));
+        let answer = self.handle.send(&read).await?;
+        let kept: Vec<(String, String)> =
+            ::redis::from_redis_value(answer).map_err(|_| unexpected())?;
+        let mut steps = Vec::new();
+        for (name, value) in kept {
+            let (place, result) = value.split_once(':').ok_or_else(|| damaged("a step"))?;
+            let place: usize = place.parse().map_err(|_| damaged("a step"))?;
+            steps.push((place, StepRecord::new(name, result)));
+        }
+        steps.sort_by_key(|(place, _)| *place);
+        Ok(steps.into_iter().map(|(_, step)| step).collect())
+    }
+
+    pub(super) async fn request_cancel(
+        &self,
+        id: TaskId,
+        reason: &str,
+    ) -> Result<Option<CancelAck>, StoreError> {
+        let arguments = self.arguments().text(&id.to_string()).text(reason);
+        let (word, _) = self.ask(&script::REQUEST_CANCEL, &arguments).await?;
+        let ack = match word.as_str() {
+            "none" => return Ok(None),
+            "ended" => CancelAck::Ended,
+            "requested" => CancelAck::Requested,
+            "unchanged" => CancelAck::Unchanged,
+            _ => return Err(unexpected()),
+        };
+        self.handle.durable().await?;
+        Ok(Some(ack))
+    }
+
+    pub(super) async fn get(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
+        let arguments = self.arguments().text(&id.to_string());
+        let (word, mut reply) = self.ask(&script::GET, &arguments).await?;
+        match word.as_str() {
+            "none" => Ok(None),
+            "found" => {
+                let row = Row::of(reply.value().ok_or_else(unexpected)?)?;
+                self.with_result(row).await
+            }
+            _ => Err(unexpected()),
+        }
+    }
+
+    /// None if the record is gone meanwhile: nothing else becomes of one that
+    /// has ended.
+    async fn with_result(&self, mut row: Row) -> Result<Option<TaskRecord>, StoreError> {
+        let body = match std::mem::replace(&mut row.body, Body::Apart) {
+            Body::Here(body) => Some(body),
+            Body::Apart => self.body("r:", row.record.id).await?,
+        };
+        Ok(body.map(|body| row.with_result(body)))
+    }
+
+    /// A large value, as it is.
+    async fn body(&self, kind: &str, id: TaskId) -> Result<Option<Arc<str>>, StoreError> {
+        let mut read = ::redis::cmd("GET");
+        read.arg(format!("{}{kind}{id}", self.base));
+        match self.handle.send(&read).await? {
+            Value::Nil => Ok(None),
+            value => Ok(Some(script::text(value).ok_or_else(unexpected)?.into())),
+        }
+    }
+
+    pub(super) async fn log(&self, id: TaskId, limit: usize) -> Result<Vec<LogLine>, StoreError> {
+        let limit = limit.min(LogLine::KEPT);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut read = ::redis::cmd("LRANGE");
+        read.arg(format!("{}l:{id}", self.base))
+            .arg(format!("-{limit}"))
+            .arg(-1);
+        let answer = self.handle.send(&read).await?;
+        let kept: Vec<String> = ::redis::from_redis_value(answer).map_err(|_| unexpected())?;
+        let lines: Option<Vec<LogLine>> = kept.iter().map(|text| rows::line_of(text)).collect();
+        lines.ok_or_else(|| damaged("a log"))
+    }
+
+    pub(super) async fn list(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        let scope = match &filter.owner {
+            Owner::Anybody => None,
+            Owner::Nobody => Some(encoding::scope(None)),
+            Owner::Principal(principal) => Some(encoding::scope(Some(principal))),
+        };
+        let status = filter
+            .status
+            .map(|status| encoding::status_code(status).to_string());
+        let (mut after, mut listed) = (after, Vec::new());
+        while listed.len() < limit {
+            let (created, id) = match after {
+                Some(Cursor { created_at, id }) => {
+                    (created_at.0.min(LARGEST).to_string(), id.to_string())
+                }
+                None => (String::new(), String::new()),
+            };
+            let arguments = self
+                .arguments()
+                .flag(scope.is_some())
+                .text(scope.as_deref().unwrap_or_default())
+                .flag(filter.tool.is_some())
+                .text(filter.tool.as_deref().unwrap_or_default())
+                .text(status.as_deref().unwrap_or_default())
+                .count(limit - listed.len())
+                .count(LOOKED_AT)
+                .bytes(created)
+                .bytes(id);
+            let answer = Reply::of(self.run(&script::LIST, &arguments).await?);
+            let mut reply = answer.ok_or_else(unexpected)?;
+            for row in reply.list().ok_or_else(unexpected)? {
+                listed.push(Row::of(row)?.record);
+            }
+            let Some(mut last) = reply.list() else {
+                break;
+            };
+            let place = || damaged("a place in a list");
+            after = Some(Cursor::new(
+                Timestamp(last.parsed().ok_or_else(place)?),
+                last.parsed().ok_or_else(place)?,
+            ));
+        }
+        Ok(listed)
+    }
+
+    /// All sessions that own something.
+    pub(super) async fn sessions(&self) -> Result<Vec<Kept>, StoreError> {
+        let mut read = ::redis::cmd("HGETALL");
+        read.arg(format!("{}se", self.base));
+        let answer = self.handle.send(&read).await?;
+        let kept: Vec<(String, String)> =
+            ::redis::from_redis_value(answer).map_err(|_| unexpected())?;
+        let kept = kept.iter().map(|(session, value)| {
+            let (beats, lease) = value.split_once(' ')?;
+            Some(Kept {
+                session: rows::session_of(session)?,
+                beats: beats.parse().ok()?,
+                lease: Duration::from_millis(lease.parse().ok()?),
+            })
+        });
+        let kept: Option<Vec<Kept>> = kept.collect();
+        kept.ok_or_else(|| damaged("a session"))
+    }
+
+    /// Cleans up; with the next moment of the clock at which there may be
+    /// something to do.
+    pub(super) async fn reap(
+        &self,
+        limit: usize,
+        dead: &[Kept],
+    ) -> Result<(Reaped, Option<Duration>), StoreError> {
+        let texts = texts::of_reap().ok_or_else(|| say("the outcomes cannot be written"))?;
+        let arguments = self
+            .arguments()
+            .count(limit)
+            .number(texts.unstored)
+            .text(&texts.interrupted)
+            .text(&texts.late)
+            .text(&texts.again)
+            .count(dead.len())
+            .each(dead, |arguments, dead| {
+                let lease = millis(dead.lease);
+                arguments
+                    .bytes(rows::session(dead.session))
+                    .bytes(format!("{} {lease}", dead.beats))
+            });
+        let answer = Reply::of(self.run(&script::REAP, &arguments).await?);
+        answer.and_then(reaped).ok_or_else(unexpected)
+    }
+}
+
+fn reaped(mut reply: Reply) -> Option<(Reaped, Option<Duration>)> {
+    let mut ids = || -> Option<Vec<TaskId>> {
+        reply
+            .list()?
+            .map(|id| script::text(id)?.parse().ok())
+            .collect()
+    };
+    let reaped = Reaped {
+        requeued: ids()?,
+        interrupted: ids()?,
+        expired: ids()?,
+        purged: ids()?,
+        ready: reply.flag()?,
+        next: None,
+    };
+    let more = reply.flag()?;
+    let next = reply.text()?;
+    let next = match next.as_str() {
+        _ if more => Some(Duration::ZERO),
+        "" => None,
+        next => Some(Duration::from_millis(next.parse().ok()?)),
+    };
+    Some((reaped, next))
+}
+
+fn lease(arguments: Arguments, lease: Lease, beat: i64) -> Arguments {
+    arguments
+        .bytes(rows::session(lease.session))
+        .bytes(beat.to_string())
+        .number(millis(lease.duration))
+}
+
+fn fence(arguments: Arguments, id: TaskId, epoch: Epoch) -> Arguments {
+    arguments.text(&id.to_string()).number(epoch.0)
+}
+
+fn lines(arguments: Arguments, lines: &[LogLine]) -> Arguments {
+    let surplus = lines.len().saturating_sub(LogLine::KEPT);
+    let lines = &lines[surplus..];
+    arguments.count(lines.len()).each(lines, |arguments, line| {
+        arguments.number(line.number).bytes(rows::line(line))
+    })
+}
+
+/// As Lua can add it to others.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .min(LARGEST)
+}
+
+fn unexpected() -> StoreError {
+    damaged("an answer")
+}
