@@ -99,7 +99,7 @@ async fn run(cli: &Cli) -> Result<(), BoxError> {
         let report = report?;
         board.count(&report.replica, report.attempt > 1);
         ended += 1;
-        if cli.kill && ended == cli.tasks / 3 && replicas.len() > 1 {
+        if cli.kill && ended == cli.tasks.div_ceil(3) && replicas.len() > 1 {
             let victim = replicas.remove(0);
             board.say(&format!("killing {}", victim.name));
             victim.kill().await?;

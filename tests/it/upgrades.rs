@@ -61,7 +61,10 @@ async fn a_task_that_no_worker_takes_says_so() {
     let late = front.call("recent_status", status.clone()).await;
     assert_eq!(late["status"], "queued");
     let message = late["message"].as_str().expect("there is a message");
-    assert!(message.contains("that has the tool `recent`"), "{message}");
+    assert!(
+        message.contains("one that has the tool `recent`"),
+        "{message}"
+    );
     let listed = old.call("task_list", json!({})).await;
     assert_eq!(listed["tasks"][0]["message"], late["message"]);
 

@@ -34,6 +34,7 @@ use crate::catalog::Catalog;
 use crate::state::StateMap;
 use crate::store::{Store, StoreError};
 use stop::Cause;
+use stranded::InUse;
 use watch::Hub;
 use worker::Worker;
 
@@ -98,6 +99,7 @@ pub(crate) struct Engine {
     hub: Arc<Hub>,
     worker: Worker,
     waiters: Semaphore,
+    in_use: InUse,
     /// Poked when a deadline appears that the sweeper does not know of.
     sweep: Notify,
     /// No new tasks; waiting calls answer at once.
@@ -119,6 +121,7 @@ impl Engine {
         let config = config.clamped();
         let engine = Arc::new(Self {
             worker: Worker::new(&config, &catalog),
+            in_use: InUse::default(),
             waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),
             config,
             catalog,

@@ -9,7 +9,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::clock::FAR;
 use super::stop::Cause;
-use super::stranded::InUse;
 use super::{Engine, View};
 use crate::log::tail;
 use crate::refusal::Refusal;
@@ -78,7 +77,7 @@ impl Engine {
             let waited = self.wait(id, wait, reporter).await?;
             view = waited.ok_or(Refusal::TaskNotFound)?;
         }
-        self.explain(&mut view, &mut InUse::default()).await?;
+        self.explain(&mut view).await;
         Ok(view)
     }
 
@@ -142,9 +141,8 @@ impl Engine {
                 None => View::stored(record, now),
             })
             .collect();
-        let mut in_use = InUse::default();
         for view in &mut page {
-            self.explain(view, &mut in_use).await?;
+            self.explain(view).await;
         }
         let next = page.last().map(|view| Cursor::of(&view.record));
         Ok((page, next.filter(|_| more)))

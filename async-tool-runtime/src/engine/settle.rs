@@ -101,7 +101,7 @@ impl Engine {
     /// (invariant 7).
     pub(super) async fn settle_forsaken(&self, live: &Live) {
         let written = if may_be_repeated(live) {
-            let retry = Retry::new(Duration::ZERO, LOST_FOR_A_WHILE, 0);
+            let retry = Retry::new(Duration::ZERO, LOST_FOR_A_WHILE, live.shown());
             let release = Release::Retry(retry.with_log(live.log.unstored()));
             let (id, epoch) = (live.record.id, live.record.epoch);
             let store = Arc::clone(&self.store);
@@ -150,7 +150,7 @@ impl Engine {
         lingers: bool,
     ) -> Result<Result<(), Refused>, StoreError> {
         let (id, epoch) = (live.record.id, live.record.epoch);
-        let mut end = End::new(outcome, 0).with_log(live.log.unstored());
+        let mut end = End::new(outcome, live.shown()).with_log(live.log.unstored());
         end.lingers = lingers;
         let store = Arc::clone(&self.store);
         Self::detached(async move { store.finish(id, epoch, end).await }).await

@@ -36,9 +36,9 @@ impl Engine {
 
     async fn sweep_once(&self) -> Duration {
         let longest = MAX_PAUSE.min(self.config.lease / 2);
-        // Not detached: nobody drops this, and a tokio task more would wake
-        // threads of a worker that has nothing to do.
-        let reaping = AssertUnwindSafe(self.store.reap(BATCH)).catch_unwind();
+        // Not detached: only the end of the engine drops this, and a tokio task
+        // more would wake threads of a worker that has nothing to do.
+        let reaping = AssertUnwindSafe(async { self.store.reap(BATCH).await }).catch_unwind();
         let reaped = match reaping.await.unwrap_or_else(|_| Err(died())) {
             Ok(reaped) => reaped,
             Err(error) => {

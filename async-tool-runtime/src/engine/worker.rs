@@ -102,6 +102,11 @@ impl Live {
         (self.record.id, self.record.epoch)
     }
 
+    /// The revision that clients may have seen last.
+    pub(crate) fn shown(&self) -> u64 {
+        self.revision(self.progress.state().step_changes)
+    }
+
     /// The record's revision, counting what the store has not been told yet.
     pub(crate) fn revision(&self, step_changes: u64) -> u64 {
         self.record.revision + step_changes + u64::from(self.stop.is_requested())

@@ -23,8 +23,8 @@
 //!
 //! Times are the store's wall clock, and only ever compared with each other.
 //! Whether a session is alive is told by a monotonic clock. The engine runs
-//! each call in a spawned task of its own, so that an MCP request that goes
-//! away cuts none.
+//! each call that a request makes in a spawned task of its own, so that a
+//! request that goes away cuts none.
 //!
 //! What has been answered must survive the crash of this process in every store
 //! that keeps tasks beyond it; what is called *durable* below, a power cut as

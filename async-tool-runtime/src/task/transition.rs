@@ -241,9 +241,9 @@ impl TaskRecord {
     ///
     /// The new epoch fences the worker should it be alive after all.
     pub fn take_over(&mut self, now: Timestamp) -> Option<Takeover> {
-        /// Its worker has shown steps that it had no time to store, a quarter
-        /// of a second's worth: who waits for a change after those must not
-        /// wait for ever. A task has at most 200 steps.
+        /// Its worker may have shown steps that it could not store: who waits for
+        /// a change after those must not wait for ever. A task has at most 200
+        /// steps.
         const UNSTORED: u64 = 1000;
 
         self.owner?;

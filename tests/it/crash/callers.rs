@@ -8,7 +8,7 @@ use async_tool::testing::Answer;
 use fastrand::Rng;
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::client::{Broken, Client, Target};
@@ -40,6 +40,8 @@ impl Addresses {
 
 /// A pause before the next try where the store is away.
 const AWAY: Duration = Duration::from_millis(200);
+/// How long there may be no answer.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// How many tasks of a caller may be on their way.
 const AT_ONCE: usize = 8;
 /// How many keys `keyed` is called with.
@@ -188,7 +190,9 @@ impl Caller {
 
     /// Calls until there is an answer.
     async fn call(&mut self, tool: &str, arguments: &Value) -> Answer {
+        let started = Instant::now();
         loop {
+            assert!(started.elapsed() < PATIENCE, "{tool}: no answer");
             if let Ok(answer) = self.try_call(tool, arguments).await {
                 return answer;
             }
@@ -212,7 +216,9 @@ impl Caller {
     }
 
     async fn connect(&mut self) -> Client {
+        let started = Instant::now();
         loop {
+            assert!(started.elapsed() < PATIENCE, "nobody serves");
             if let Some(address) = self.addresses.choose(&mut self.rng)
                 && let Ok(client) = Client::connect(address).await
             {

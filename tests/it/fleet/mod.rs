@@ -37,6 +37,8 @@ const REPLICAS: usize = 5;
 const CALLERS: usize = 12;
 /// How long the network is cut.
 const CUT: Duration = Duration::from_secs(10);
+/// How long the callers may take for all of their calls.
+const PATIENCE: Duration = Duration::from_secs(400);
 /// How long everything may take to end, on a machine that has a lot to do.
 const END: Duration = Duration::from_secs(120);
 
@@ -78,7 +80,7 @@ async fn a_fleet_on_postgres_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fleet_on_redis_loses_nothing() {
-    if let Some(server) = Redis::start(&[]) {
+    if let Some(server) = Redis::start(&["--appendfsync", "always"]) {
         Storm::new(Engine::Redis(server)).survive().await;
     }
 }
@@ -136,7 +138,9 @@ impl Storm {
             progress.push(caller.progress.clone());
             callers.push(tokio::spawn(caller.run(stop.clone())));
         }
+        let patience = Instant::now() + PATIENCE;
         let accepted = || -> usize {
+            assert!(Instant::now() < patience, "the callers get nowhere");
             progress
                 .iter()
                 .map(|accepted| accepted.load(Ordering::Relaxed))

@@ -15,10 +15,11 @@ use crate::server::{Server, User, find, free_port};
 pub struct Postgres {
     bin: PathBuf,
     arguments: Vec<String>,
-    directory: TempDir,
     port: u16,
     user: Option<User>,
+    // Ends before its directory does.
     server: Mutex<Option<Server>>,
+    directory: TempDir,
 }
 
 impl Postgres {
@@ -44,18 +45,19 @@ impl Postgres {
             std::os::unix::fs::chown(directory.path(), Some(uid), Some(gid))
                 .expect("root may give directories away");
         }
-        let postgres = Self {
+        let mut postgres = Self {
             bin,
             arguments: settings
                 .iter()
                 .flat_map(|setting| ["-c".to_owned(), setting.to_string()])
                 .collect(),
             directory,
-            port: free_port(),
+            port: 0,
             user,
             server: Mutex::default(),
         };
         postgres.initialise();
+        postgres.port = free_port();
         postgres.restart();
         Some(postgres)
     }
@@ -167,7 +169,14 @@ fn debian() -> Vec<PathBuf> {
     let mut versions: Vec<PathBuf> = versions
         .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
         .collect();
-    versions.sort();
+    // 9.6 before 15.
+    let number =
+        |bin: &PathBuf| -> Option<f64> { bin.parent()?.file_name()?.to_str()?.parse().ok() };
+    versions.sort_by(|a, b| {
+        number(a)
+            .unwrap_or(0.0)
+            .total_cmp(&number(b).unwrap_or(0.0))
+    });
     versions.reverse();
     versions
 }

@@ -16,9 +16,10 @@ use crate::server::{Server, find, free_port};
 pub struct Redis {
     program: PathBuf,
     arguments: Vec<String>,
-    directory: TempDir,
     port: u16,
+    // Ends before its directory does.
     server: Mutex<Option<Server>>,
+    directory: TempDir,
 }
 
 impl Redis {

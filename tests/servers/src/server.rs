@@ -1,6 +1,6 @@
 //! A server process.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,23 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take to be ready, on a machine that has a lot to do.
 const START: Duration = Duration::from_secs(60);
+
+/// Runs a server until there is no more input. If nobody has said that they
+/// tidy up themselves, the server is given a chance to do so, and its directory
+/// is removed.
+const GUARD: &str = r#"
+trap '' INT TERM PIPE
+"$@" <&- >&2 &
+echo $!
+read -r word && exit
+kill -INT $!
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+    kill -0 $! 2>&- || break
+    sleep 0.2
+done
+kill -KILL $! 2>&-
+cd / && rm -rf "$OLDPWD"
+"#;
 
 /// Whose process it is, where it must not be ours.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +60,7 @@ impl Server {
         let mut command = Command::new("sh");
         command
             .arg("-c")
-            .arg(r#""$@" <&- >&2 & echo $!; read -r _; kill -KILL $! 2>&-; wait"#)
+            .arg(GUARD)
             .arg("server")
             .arg(program)
             .args(arguments)
@@ -75,6 +92,9 @@ impl Server {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+        // Otherwise it was another one that answered.
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(server.is_alive(), "the server's port is taken");
         server
     }
 
@@ -104,15 +124,23 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
-        drop(self.shell.stdin.take());
+        if let Some(mut stdin) = self.shell.stdin.take() {
+            // Whoever started the server removes its directory.
+            let _ = stdin.write_all(b"stopped\n");
+        }
         let _ = self.shell.wait();
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago, and is none of those that outgoing
+/// connections get.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    listener.local_addr().expect("it is bound").port()
+    loop {
+        let port = fastrand::u16(10_000..32_000);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The first of these directories, or of the `PATH`, that has a program.

@@ -156,7 +156,9 @@ impl<'a> Work<'a> {
         record: &TaskRecord,
     ) -> Done<()> {
         let sql = match (before, record.owner) {
-            (None, Some(_)) => "INSERT INTO holders (ns, key, task) VALUES (?1, ?2, ?3)",
+            (None, Some(_)) => {
+                "INSERT INTO holders (ns, key, task) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING"
+            }
             (Some(_), None) => "DELETE FROM holders WHERE ns = ?1 AND key = ?2 AND task = ?3",
             _ => return Ok(()),
         };
@@ -306,7 +308,6 @@ impl<'a> Work<'a> {
     /// Writes what was collected, and returns the changes to be told.
     pub(super) fn complete(mut self) -> Done<Completed> {
         let mut observed = Vec::new();
-        let mut ended = false;
         for (ns, records) in &self.records {
             if records.now != records.before {
                 let mut statement = statement::prepare(
@@ -329,7 +330,6 @@ impl<'a> Work<'a> {
         for ((ns, session), Renewal { lease, moment }) in self.renewed.drain() {
             if self.disowned.remove(&(ns, session)) && !owns(self.connection, ns, session)? {
                 end_session(self.connection, ns, session)?;
-                ended = true;
                 continue;
             }
             let beats = self.sessions.next_beat();
@@ -344,14 +344,12 @@ impl<'a> Work<'a> {
         for (ns, session) in self.disowned.drain() {
             if !owns(self.connection, ns, session)? {
                 end_session(self.connection, ns, session)?;
-                ended = true;
             }
         }
         Ok(Completed {
             left: changes::leave(self.connection, &self.changes)?,
             changes: self.changes,
             observed,
-            ended,
         })
     }
 }
@@ -363,8 +361,6 @@ pub(super) struct Completed {
     pub(super) left: Option<Left>,
     /// Sessions of this process, as they are now.
     pub(super) observed: Vec<(i64, SessionId, i64, Duration, Moment)>,
-    /// A session owns nothing any more.
-    pub(super) ended: bool,
 }
 
 fn owns(connection: &Connection, ns: i64, session: SessionId) -> Done<bool> {

@@ -87,12 +87,6 @@ impl Shared {
         self.working.fetch_max(end, Ordering::Relaxed);
     }
 
-    /// Says that one owns nothing any more. If another one does, its next
-    /// renewal says so.
-    pub(super) fn rest(&self) {
-        self.working.store(0, Ordering::Relaxed);
-    }
-
     fn pause(&self) -> Duration {
         let now = self.now();
         let last = self.attended.load(Ordering::Relaxed);
@@ -323,9 +317,6 @@ impl Writer {
     }
 
     fn tell(&mut self, completed: Completed) {
-        if completed.ended {
-            self.shared.rest();
-        }
         for (ns, session, beats, lease, moment) in completed.observed {
             self.shared.work(lease);
             self.sessions.saw(ns, session, beats, moment.by_now());

@@ -5,7 +5,7 @@ CREATE TABLE namespaces (
   records INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
--- `seq` is the order of creation, and the place in the queue.
+-- `concurrency` is `[["key",limit],…]`. `seq` is the order of creation, and the place in the queue.
 -- Status: 0 queued, 1 working, 2 input_required, 3 completed, 4 failed,
 -- 5 cancelled. Times are milliseconds since 1970. What an UPDATE would have to
 -- rewrite each time though it never changes (arguments, result) is elsewhere.
@@ -31,8 +31,7 @@ CREATE TABLE tasks (
   keys INTEGER NOT NULL,
   tool TEXT NOT NULL,
   principal TEXT,
-  concurrency_key TEXT,
-  concurrency_limit INTEGER,
+  concurrency TEXT,
   dedupe BLOB,
   cancel TEXT,
   progress TEXT,
@@ -45,8 +44,6 @@ CREATE INDEX tasks_deadline ON tasks (ns, deadline) WHERE status = 0;
 CREATE INDEX tasks_backoff ON tasks (ns, not_before) WHERE not_before IS NOT NULL;
 CREATE INDEX tasks_expiry ON tasks (ns, expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX tasks_owner ON tasks (ns, owner) WHERE owner IS NOT NULL;
-CREATE INDEX tasks_holders ON tasks (ns, concurrency_key)
-  WHERE concurrency_key IS NOT NULL AND owner IS NOT NULL;
 CREATE INDEX tasks_shared ON tasks (ns, tool, dedupe)
   WHERE dedupe IS NOT NULL AND status < 3 AND cancel IS NULL;
 CREATE INDEX tasks_listed ON tasks (ns, created_at, id);
@@ -57,6 +54,14 @@ CREATE INDEX tasks_of_tool ON tasks (ns, tool, created_at, id);
 CREATE INDEX tasks_ended ON tasks (ns, principal, status, created_at, id)
   WHERE status >= 3;
 CREATE INDEX tasks_failed ON tasks (ns, status, created_at, id) WHERE status > 3;
+
+-- The concurrency keys that owned tasks hold.
+CREATE TABLE holders (
+  ns INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  task INTEGER NOT NULL,
+  PRIMARY KEY (ns, key, task)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE arguments (
   task INTEGER PRIMARY KEY,
