@@ -2,7 +2,9 @@
 
 use super::{MemoryStore, OpenStore, StoreError};
 
-/// The store that a URL names: `memory:`, or `sqlite:PATH` (feature `sqlite`).
+/// The store that a URL names: `memory:`, `sqlite:PATH` (feature `sqlite`), or
+/// `postgres://…` (feature `postgres`; see `PostgresStore` for what may be in
+/// it).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -28,6 +30,8 @@ pub async fn from_url(url: &str) -> Result<Box<dyn OpenStore>, StoreError> {
         "memory" => Err(StoreError::new("`memory:` takes nothing after the colon")),
         #[cfg(feature = "sqlite")]
         "sqlite" => sqlite(rest).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Box::new(super::PostgresStore::connect(url).await?)),
         _ => Err(unknown(&format!("has the unknown scheme `{scheme}:`"))),
     }
 }
@@ -54,4 +58,6 @@ const KINDS: &[&str] = &[
     "`memory:`",
     #[cfg(feature = "sqlite")]
     "`sqlite:PATH`",
+    #[cfg(feature = "postgres")]
+    "`postgres://USER:PASSWORD@HOST:PORT/DATABASE`",
 ];
