@@ -1,9 +1,12 @@
 //! What the PostgreSQL store has beyond the contract, on real servers and in
 //! real time.
 
+mod admin;
 mod contract;
+mod model;
 
 use super::*;
+use admin::Admin;
 use servers::Postgres;
 
 /// A schema of its own on the server that the tests of this process share.

@@ -15,4 +15,5 @@ async fn the_contract_is_kept() {
     );
     let report = Conformance::new(store).reopen(again).run().await;
     report.assert();
+    Admin::connect(server).await.check_integrity(&schema).await;
 }
