@@ -45,5 +45,7 @@ pub use store::MemoryStore;
 pub use store::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
+#[cfg(feature = "postgres")]
+pub use store::{PostgresStore, PostgresStoreBuilder};
 pub use task::{InvalidTaskId, Principal, TaskId};
 pub use tool::{AsyncTool, Call};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::Change;
-use crate::task::{
-    ConcurrencyLimit, Fingerprint, Outcome, Principal, Status, TaskFailure, TaskId, TaskRecord,
-};
+#[cfg(any(feature = "sqlite", feature = "redis"))]
+use crate::task::ConcurrencyLimit;
+use crate::task::{Fingerprint, Outcome, Principal, Status, TaskFailure, TaskId, TaskRecord};
 
 pub(super) fn status_code(status: Status) -> i16 {
     match status {
@@ -45,6 +45,7 @@ pub(super) fn scope(principal: Option<&Principal>) -> String {
 }
 
 /// `[["key",limit],…]`, or nothing where there is none.
+#[cfg(any(feature = "sqlite", feature = "redis"))]
 pub(super) fn concurrency_text(
     concurrency: &[ConcurrencyLimit],
 ) -> serde_json::Result<Option<String>> {
@@ -57,6 +58,7 @@ pub(super) fn concurrency_text(
         .transpose()
 }
 
+#[cfg(any(feature = "sqlite", feature = "redis"))]
 pub(super) fn concurrency(text: Option<&str>) -> serde_json::Result<Arc<[ConcurrencyLimit]>> {
     let Some(text) = text else {
         return Ok(Arc::default());

@@ -38,6 +38,8 @@ mod driver;
 mod encoding;
 mod hub;
 mod memory;
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+mod model;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]
@@ -61,6 +63,8 @@ pub use crate::task::{
     Timestamp,
 };
 pub use memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use postgres::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use redis::{RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]

@@ -3,7 +3,9 @@
 use super::{MemoryStore, OpenStore, StoreError};
 
 /// The store that a URL names: `memory:`, `sqlite:PATH` (feature `sqlite`), or
-/// `redis://HOST:PORT` (feature `redis`; `rediss://HOST:PORT` with `redis-tls`).
+/// on a server `postgres://…` (feature `postgres`; see `PostgresStore` for what
+/// may be in it) or `redis://HOST:PORT` (feature `redis`; `rediss://HOST:PORT`
+/// with `redis-tls`).
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -29,10 +31,27 @@ pub async fn from_url(url: &str) -> Result<Box<dyn OpenStore>, StoreError> {
         "memory" => Err(StoreError::new("`memory:` takes nothing after the colon")),
         #[cfg(feature = "sqlite")]
         "sqlite" => sqlite(rest).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => Ok(Box::new(super::PostgresStore::connect(url).await?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" => Ok(Box::new(super::RedisStore::connect(url).await?)),
-        _ => Err(unknown(&format!("has the unknown scheme `{scheme}:`"))),
+        _ => match feature_of(scheme) {
+            Some(feature) => Err(StoreError::new(format!(
+                "`{scheme}:` needs the feature `{feature}` of async-tool, without which this program was built"
+            ))),
+            None => Err(unknown(&format!("has the unknown scheme `{scheme}:`"))),
+        },
     }
+}
+
+/// The feature that brings a scheme.
+fn feature_of(scheme: &str) -> Option<&'static str> {
+    Some(match scheme {
+        "sqlite" => "sqlite",
+        "postgres" | "postgresql" => "postgres",
+        "redis" | "rediss" => "redis",
+        _ => return None,
+    })
 }
 
 /// Does not quote the URL: there may be a password in it.
@@ -57,6 +76,8 @@ const KINDS: &[&str] = &[
     "`memory:`",
     #[cfg(feature = "sqlite")]
     "`sqlite:PATH`",
+    #[cfg(feature = "postgres")]
+    "`postgres://USER:PASSWORD@HOST:PORT/DATABASE`",
     #[cfg(feature = "redis")]
     "`redis://HOST:PORT`",
     #[cfg(feature = "redis-tls")]

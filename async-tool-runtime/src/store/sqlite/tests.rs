@@ -18,9 +18,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::engine::Clock;
-use crate::store::{
-    Admission, Created, Fingerprint, Lease, NewTask, SessionId, TaskId, TaskRecord, Want,
-};
+use crate::store::model::{fingerprint, lease, task};
+use crate::store::{Admission, Created, Lease, NewTask, SessionId, TaskId, TaskRecord, Want};
 
 /// A directory with a file.
 struct Place {
@@ -56,24 +55,6 @@ impl Place {
     async fn store(&self) -> Arc<dyn Store> {
         self.open().await.open("test").await.expect("it opens")
     }
-}
-
-fn task(tool: &str) -> NewTask {
-    NewTask::new(
-        TaskId::random(),
-        tool,
-        r#"{"a":1}"#,
-        Duration::from_secs(100),
-        Duration::from_secs(60),
-    )
-}
-
-fn fingerprint(number: u64) -> Fingerprint {
-    Fingerprint::of("t", &serde_json::json!(number))
-}
-
-fn lease() -> Lease {
-    Lease::new(SessionId::random(), Duration::from_secs(15))
 }
 
 fn roomy() -> Admission {

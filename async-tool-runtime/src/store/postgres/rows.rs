@@ -1,0 +1,156 @@
+//! Between records and rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+use uuid::Uuid;
+
+use super::error::{Done, damaged, other};
+use super::text;
+use crate::store::encoding;
+use crate::task::{
+    ConcurrencyLimit, Epoch, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
+};
+
+/// The columns of a record, as [`record`] reads them: those of the type
+/// `answer`, up to the last one.
+pub(super) const COLUMNS: &str = "0::smallint, 0::bigint, t.format, t.id, t.status, t.epoch, \
+     t.revision, t.report, t.attempt, t.max_attempts, t.owner, t.not_before, t.created_at, \
+     t.started_at, t.finished_at, t.deadline, t.retention, t.tool, t.scope, t.concurrency, \
+     t.cancel, t.progress, t.outcome";
+
+const BODY: usize = 23;
+
+/// A record, with the result of a completed task as it is in the last column.
+pub(super) fn record(row: &Row) -> Done<TaskRecord> {
+    let format: i32 = get(row, 2)?;
+    if i64::from(format) > i64::from(TaskRecord::FORMAT) {
+        return Err(crate::store::StoreError::new(encoding::newer_record(
+            i64::from(format),
+        )));
+    }
+    let status = status(get(row, 4)?)?;
+    let result: Option<String> = match status {
+        Status::Completed => get(row, BODY)?,
+        _ => None,
+    };
+    let outcome: Option<&str> = get(row, 22)?;
+    let outcome = match status {
+        Status::Cancelled => outcome.map(text::read),
+        _ => outcome.map(Into::into),
+    };
+    let progress: Option<&str> = get(row, 21)?;
+    let progress = progress
+        .map(|json| serde_json::from_str(json).map_err(|_| damaged("progress")))
+        .transpose()?;
+    let owner: Option<Uuid> = get(row, 10)?;
+    let cancel: Option<&str> = get(row, 20)?;
+    Ok(TaskRecord {
+        id: id(row, 3)?,
+        tool: text::read(get(row, 17)?).into(),
+        principal: principal(get(row, 18)?),
+        arguments: Arc::default(),
+        status,
+        attempt: small(row, 8)?,
+        max_attempts: small(row, 9)?,
+        concurrency: concurrency(get(row, 19)?)?,
+        epoch: Epoch(number(row, 5)?),
+        owner: owner.map(|owner| SessionId::from_bytes(owner.into_bytes())),
+        revision: number(row, 6)?,
+        report: number(row, 7)?,
+        not_before: moment(row, 11)?,
+        created_at: Timestamp(number(row, 12)?),
+        started_at: moment(row, 13)?,
+        finished_at: moment(row, 14)?,
+        deadline: Timestamp(number(row, 15)?),
+        retention: Duration::from_millis(number(row, 16)?),
+        cancel: cancel.map(|reason| text::read(reason).into()),
+        progress,
+        outcome: encoding::outcome(
+            status,
+            outcome.as_deref(),
+            result.map_or_else(Arc::default, Arc::from),
+        )
+        .ok_or_else(|| damaged("outcome"))?,
+    })
+}
+
+/// A record whose last column has the arguments.
+pub(super) fn claimed(row: &Row) -> Done<TaskRecord> {
+    let body: String = get(row, BODY)?;
+    Ok(TaskRecord {
+        arguments: body.into(),
+        ..record(row)?
+    })
+}
+
+pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Done<T> {
+    row.try_get(column)
+        .map_err(|_| other("an answer cannot be read; is the schema one of this crate?"))
+}
+
+pub(super) fn id(row: &Row, column: usize) -> Done<TaskId> {
+    let id: Uuid = get(row, column)?;
+    Ok(TaskId::from_bytes(id.into_bytes()))
+}
+
+pub(super) fn number(row: &Row, column: usize) -> Done<u64> {
+    Ok(get::<i64>(row, column)?.cast_unsigned())
+}
+
+pub(super) fn status(code: i16) -> Done<Status> {
+    encoding::status(i64::from(code)).ok_or_else(|| damaged("status"))
+}
+
+fn small(row: &Row, column: usize) -> Done<u32> {
+    u32::try_from(get::<i64>(row, column)?).map_err(|_| damaged("number of attempts"))
+}
+
+fn moment(row: &Row, column: usize) -> Done<Option<Timestamp>> {
+    let moment: Option<i64> = get(row, column)?;
+    Ok(moment.map(|moment| Timestamp(moment.cast_unsigned())))
+}
+
+fn principal(scope: &str) -> Option<Principal> {
+    scope
+        .strip_prefix('=')
+        .map(|principal| Principal::new(text::read(principal)))
+}
+
+/// As the table has the keys that a task needs.
+pub(super) fn limits(concurrency: &[ConcurrencyLimit]) -> Vec<String> {
+    concurrency
+        .iter()
+        .map(|limit| format!("{}:{}", limit.limit, text::kept(&limit.key)))
+        .collect()
+}
+
+fn concurrency(limits: Vec<&str>) -> Done<Arc<[ConcurrencyLimit]>> {
+    limits
+        .into_iter()
+        .map(|entry| {
+            let (limit, key) = entry.split_once(':')?;
+            Some(ConcurrencyLimit::new(text::read(key), limit.parse().ok()?))
+        })
+        .collect::<Option<Arc<[_]>>>()
+        .ok_or_else(|| damaged("concurrency"))
+}
+
+/// PostgreSQL's integers end at 2^63; so does what is kept.
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn uuid(bytes: [u8; 16]) -> Uuid {
+    Uuid::from_bytes(bytes)
+}
