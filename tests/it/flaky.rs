@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_tool::MemoryStore;
 use async_tool::store::{
@@ -48,6 +49,7 @@ struct Faults {
     channel: Channel,
     down: AtomicBool,
     lose_answer: AtomicBool,
+    late: AtomicBool,
     disown: AtomicBool,
     hang: AtomicBool,
 }
@@ -69,6 +71,11 @@ impl Flaky {
     /// The next create works, and its caller never learns it.
     pub(crate) fn lose_next_answer(&self) {
         self.faults.lose_answer.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether creates are carried out and not answered for now.
+    pub(crate) fn set_late(&self, late: bool) {
+        self.faults.late.store(late, Ordering::SeqCst);
     }
 
     /// Heartbeats are answered as if everything had been taken over.
@@ -170,6 +177,9 @@ forward! {
     {
         async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError> {
             let created = self.up()?.create(new, admission).await;
+            while self.faults.late.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
             if self.faults.lose_answer.swap(false, Ordering::SeqCst) {
                 return Err(StoreError::new("the connection broke"));
             }

@@ -72,6 +72,35 @@ async fn a_worker_that_claims_its_own_task_again_stops_the_earlier_attempt_first
     assert_eq!(bodies.counts(), [1, 1, 2], "[now, at most, begun]");
 }
 
+#[tokio::test(start_paused = true)]
+async fn invariant_5_a_claim_whose_answer_comes_too_late_starts_nothing() {
+    let (memory, bodies) = (MemoryStore::new(), Bodies::default());
+    let flaky = Flaky::new(memory.clone());
+    let builder = || {
+        AsyncTools::builder()
+            .registry(Registry::new().with(AgainTool))
+            .state(bodies.clone())
+    };
+    let late = TestServer::start(builder().store(flaky.clone())).await;
+    flaky.set_late(true);
+    let call = late.call("again_initiate", json!({}));
+    let rest = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        // It has claimed and does not know; it is taken for dead, and then tells
+        // the store again and again that it lives.
+        let heir = TestServer::start(builder().store(memory).slots(1)).await;
+        flaky.set_hanging(true);
+        tokio::time::sleep(Duration::from_secs(40)).await;
+        flaky.set_hanging(false);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        flaky.set_late(false);
+        heir
+    };
+    let (_, _heir) = tokio::join!(call, rest);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(bodies.counts(), [1, 1, 1], "[now, at most, begun]");
+}
+
 /// A server whose store was away for longer than its lease while a body
 /// blocked its thread.
 async fn lost_while_blocked(bodies: &Bodies, arguments: serde_json::Value) -> (TestServer, String) {

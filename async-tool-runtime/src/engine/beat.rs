@@ -113,8 +113,7 @@ impl Engine {
                 for (live, lines) in news.iter().zip(&logs) {
                     live.log.stored(lines);
                 }
-                let owned = self.heed(beat, &running);
-                self.worker.told(sent);
+                let owned = self.heed(beat, &running, sent);
                 for live in forsaken {
                     let owned = owned.get(&live.record.id);
                     if owned.is_none_or(|owned| owned.epoch != live.record.epoch) {
@@ -146,7 +145,7 @@ impl Engine {
 
     /// Passes on what the beat brought, to what had been running when it was
     /// sent; returns what the session owns.
-    fn heed(&self, beat: Beat, running: &[Arc<Live>]) -> HashMap<TaskId, Owned> {
+    fn heed(&self, beat: Beat, running: &[Arc<Live>], sent: Instant) -> HashMap<TaskId, Owned> {
         let owned: HashMap<TaskId, Owned> = beat
             .owned
             .into_iter()
@@ -155,6 +154,7 @@ impl Engine {
         for live in running {
             match owned.get(&live.record.id) {
                 Some(owned) if owned.epoch == live.record.epoch => {
+                    live.confirm(sent);
                     if let Some(reason) = &owned.cancel {
                         live.stop.fire(Cause::Cancelled(Arc::clone(reason)));
                     }

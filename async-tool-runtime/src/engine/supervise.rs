@@ -1,10 +1,10 @@
 //! Starts what was claimed, and decides what becomes of it afterwards.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -19,7 +19,7 @@ use crate::context::{Facts, TaskContext};
 use crate::descriptor::Retry;
 use crate::log::TaskLog;
 use crate::progress::Progress;
-use crate::steps::StepBook;
+use crate::steps::{Standing, StepBook};
 use crate::store::{Outcome, TaskRecord};
 
 /// What becomes of a task after an attempt.
@@ -48,7 +48,7 @@ impl Engine {
             deadline: clocks.deadline,
             over: CancellationToken::new(),
             record,
-            claimed,
+            confirmed: Mutex::new(claimed),
         });
         let span = tracing::info_span!(
             "task",
@@ -61,11 +61,23 @@ impl Engine {
         let supervise = async move {
             let _over = live.over.clone().drop_guard();
             alone(&earlier, &live).await;
+            engine.known_to_be_ours(&live).await;
             engine.supervise(entry, live, clocks.begin()).await;
             // Taken until the body has really stopped.
             drop(slot);
         };
         tokio::spawn(supervise.instrument(span));
+    }
+
+    /// A claim whose answer took longer than a lease to come, because this
+    /// process stood still meanwhile, may be somebody else's by now: waits until
+    /// a heartbeat has told, or there is nothing more to hope for.
+    async fn known_to_be_ours(&self, live: &Live) {
+        const PAUSE: Duration = Duration::from_millis(10);
+        let (id, epoch) = (live.record.id, live.record.epoch);
+        while live.stop.cause().is_none() && self.worker.standing(id, epoch) == Standing::Unknown {
+            let _ = timeout(PAUSE, live.stop.token().cancelled()).await;
+        }
     }
 
     async fn supervise(self: Arc<Self>, entry: Arc<Entry>, live: Arc<Live>, clocks: Clocks) {

@@ -26,8 +26,6 @@ pub(crate) struct Worker {
     running: Mutex<Running>,
     /// How much goes on: tasks that run, and claims under way.
     load: watch::Sender<Load>,
-    /// When what is owned was told last.
-    told: Mutex<Instant>,
     /// Something may be queued that nobody has tried to claim.
     backlog: AtomicBool,
     pub(crate) wake: Notify,
@@ -84,8 +82,9 @@ pub(crate) enum Whereabouts {
 pub(crate) struct Live {
     /// The record as it was claimed.
     pub(crate) record: TaskRecord,
-    /// When the claim was sent.
-    pub(crate) claimed: Instant,
+    /// When the claim, or the last heartbeat that told that the task is still
+    /// ours, was sent.
+    pub(crate) confirmed: Mutex<Instant>,
     /// When the task must have ended.
     pub(crate) deadline: Instant,
     /// Fires when its body has really stopped, and all is done.
@@ -100,6 +99,19 @@ pub(crate) struct Live {
 impl Live {
     fn key(&self) -> (TaskId, Epoch) {
         (self.record.id, self.record.epoch)
+    }
+
+    /// Says that a heartbeat, sent at this time, has told that the task is
+    /// ours.
+    ///
+    /// What a heartbeat does not speak of proves nothing: the lease is the
+    /// session's, which may have lost this task and got others.
+    pub(crate) fn confirm(&self, sent: Instant) {
+        let mut confirmed = self
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *confirmed = sent.max(*confirmed);
     }
 
     /// The revision that clients may have seen last.
@@ -120,7 +132,6 @@ impl Worker {
             slots: Slots::new(config.slots, catalog),
             running: Mutex::default(),
             load: watch::Sender::default(),
-            told: Mutex::new(Instant::now()),
             // An earlier process may have left something.
             backlog: AtomicBool::new(true),
             wake: Notify::new(),
@@ -278,18 +289,11 @@ impl Worker {
     }
 
     fn leased_until(&self, live: &Live) -> Instant {
-        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.max(live.claimed) + self.lease.duration
-    }
-
-    /// Says that a heartbeat, sent at this time, has told what is owned, and
-    /// that what is not has been asked to stop.
-    ///
-    /// A claim renews the lease as well, of a session that may have lost
-    /// everything before, and does not tell.
-    pub(crate) fn told(&self, sent: Instant) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        *told = sent.max(*told);
+        *live
+            .confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            + self.lease.duration
     }
 
     /// Whether an attempt still owns its task.
