@@ -3,7 +3,11 @@
 
 mod admin;
 mod contract;
+mod faults;
 mod model;
+mod plans;
+mod races;
+mod schemas;
 
 use super::*;
 use admin::Admin;
