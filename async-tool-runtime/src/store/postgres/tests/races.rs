@@ -62,9 +62,20 @@ async fn limits_hold_and_nobody_starves() {
             .map(|(key, limit)| ConcurrencyLimit::new(*key, *limit))
             .collect();
         let store = &replicas[number % 2];
-        store.create(new, Admission::new(999, 999)).await.expect("it works");
+        store
+            .create(new, Admission::new(999, 999))
+            .await
+            .expect("it works");
     }
-    let all = async { while working.join_next().await.transpose().expect("no panic").is_some() {} };
+    let all = async {
+        while working
+            .join_next()
+            .await
+            .transpose()
+            .expect("no panic")
+            .is_some()
+        {}
+    };
     tokio::time::timeout(Duration::from_secs(30), all)
         .await
         .expect("all tasks end");
@@ -73,9 +84,15 @@ async fn limits_hold_and_nobody_starves() {
     admin.check_integrity(&schema).await;
     let slots = format!("SELECT count(*) FROM {schema}.slots");
     assert!(admin.number(&slots).await >= 6);
-    admin.run(&format!("UPDATE {schema}.slots SET freed_at = 0")).await;
+    admin
+        .run(&format!("UPDATE {schema}.slots SET freed_at = 0"))
+        .await;
     replicas[0].reap(100).await.expect("it works");
-    assert_eq!(admin.number(&slots).await, 0, "slots of keys that nobody uses");
+    assert_eq!(
+        admin.number(&slots).await,
+        0,
+        "slots of keys that nobody uses"
+    );
 }
 
 /// Works until all tasks have ended. Some workers put their results ahead.
@@ -156,7 +173,10 @@ async fn a_busy_session_keeps_its_row() {
         }
     }
     admin.check_sessions(&schema).await;
-    assert!(started.elapsed() < Duration::from_secs(15), "they wait for each other");
+    assert!(
+        started.elapsed() < Duration::from_secs(15),
+        "they wait for each other"
+    );
 }
 
 /// Calls that would pass a limit together do not.
@@ -188,7 +208,10 @@ async fn limits_of_the_queue_are_exact() {
     let all = store.list(&filter, None, 1000).await.expect("it works");
     assert!((30..50).contains(&all.len()), "{} records", all.len());
     for record in &all {
-        store.request_cancel(record.id, "".into()).await.expect("it works");
+        store
+            .request_cancel(record.id, "".into())
+            .await
+            .expect("it works");
     }
     let admin = Admin::connect(server).await;
     admin
