@@ -3,6 +3,8 @@
 
 mod admin;
 mod contract;
+#[cfg(feature = "postgres-tls")]
+mod encryption;
 mod faults;
 mod model;
 mod plans;

@@ -8,7 +8,7 @@ use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::config::Target;
-use super::error::{Done, other};
+use super::error::{Done, TLS, other};
 
 #[derive(Clone)]
 pub(super) struct Tls {
@@ -36,11 +36,7 @@ impl Tls {
 
     /// Whether the server may be talked to without it, after this error.
     pub(super) fn may_be_left_out(&self, error: &Error) -> bool {
-        // The kinds of errors are not public; this one's text is.
-        self.optional
-            && error
-                .to_string()
-                .starts_with("error performing TLS handshake")
+        self.optional && error.to_string().starts_with(TLS)
     }
 }
 
