@@ -64,6 +64,8 @@
 //! - `inventory` (default): every `#[async_tool]` registers itself. Without
 //!   it, tools are given to the builder by hand.
 //! - `sqlite`: `SqliteStore`, tasks in a file that several processes may share.
+//! - `postgres`: `PostgresStore`, tasks in a database that many replicas share;
+//!   `postgres-tls`: by TLS, if need be.
 //! - `testing`: the module of that name.
 //! - `conformance`: `store::conformance`, a test suite for stores.
 #![cfg_attr(docsrs, feature(doc_cfg))]

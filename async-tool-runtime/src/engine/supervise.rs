@@ -56,7 +56,9 @@ impl Engine {
             task_id = %id,
             attempt = live.record.attempt
         );
-        let earlier = self.worker.add(Arc::clone(&live));
+        let Some(earlier) = self.worker.add(Arc::clone(&live)) else {
+            return;
+        };
         let engine = Arc::clone(self);
         let supervise = async move {
             let _over = live.over.clone().drop_guard();

@@ -151,9 +151,15 @@ impl Worker {
     /// Adds an attempt that is about to begin. Returns earlier ones of the same
     /// task that go on here: they were taken from this worker, which had not
     /// heard of it yet. They are asked to stop, and must have before this one
-    /// begins.
-    pub(crate) fn add(&self, live: Arc<Live>) -> Vec<Arc<Live>> {
+    /// begins. None if a later one is here: the answer to this one's claim came
+    /// too late.
+    pub(crate) fn add(&self, live: Arc<Live>) -> Option<Vec<Arc<Live>>> {
         let mut running = self.running();
+        if let Some(present) = running.tasks.get(&live.record.id)
+            && present.record.epoch > live.record.epoch
+        {
+            return None;
+        }
         if let Some(cause) = &running.stopping {
             live.stop.fire(cause.clone());
         }
@@ -168,7 +174,7 @@ impl Worker {
             earlier.push(displaced);
         }
         self.count(&running);
-        earlier
+        Some(earlier)
     }
 
     /// Forgets an attempt. The next one of the same task may be here already.

@@ -3,15 +3,17 @@
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use deadpool_postgres::Connect;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls, Notification};
 
-use super::config::Target;
-use super::error::Done;
+use super::config::{CONNECT, Target};
+use super::error::{Done, fault, too_long};
 #[cfg(feature = "postgres-tls")]
 use super::tls::Tls;
 
@@ -46,8 +48,26 @@ impl Connector {
         self.config.as_ref().clone()
     }
 
-    /// Connects; notifications go to `told`.
-    pub(super) async fn open(
+    /// How long connecting may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.config
+            .get_connect_timeout()
+            .copied()
+            .unwrap_or(CONNECT)
+    }
+
+    /// Connects in time, or not at all; notifications go to `told`.
+    pub(super) async fn connect(
+        &self,
+        told: Option<mpsc::UnboundedSender<Notification>>,
+    ) -> Done<(Client, Driven)> {
+        match timeout(self.patience(), self.open(told)).await {
+            Ok(opened) => opened.map_err(|error| fault(&error)),
+            Err(_) => Err(too_long()),
+        }
+    }
+
+    async fn open(
         &self,
         told: Option<mpsc::UnboundedSender<Notification>>,
     ) -> Result<(Client, Driven), Error> {

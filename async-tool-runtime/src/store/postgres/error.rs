@@ -15,6 +15,9 @@ const NEWER_RECORD: &str = "AT001";
 /// A `finish` relied on a result that is not there.
 const NOT_PUT_AHEAD: &str = "AT002";
 
+/// The kinds of the engine's errors are not public; this one's text is.
+pub(super) const TLS: &str = "error performing TLS handshake";
+
 pub(super) type Done<T> = Result<T, StoreError>;
 
 /// The error of a connection or a statement.
@@ -22,6 +25,8 @@ pub(super) fn fault(error: &tokio_postgres::Error) -> StoreError {
     let Some(db) = error.as_db_error() else {
         let what = if error.is_closed() {
             "the connection was lost"
+        } else if error.to_string().starts_with(TLS) {
+            "TLS with the server does not work; is its certificate of a known authority?"
         } else {
             "the server cannot be reached, or the connection was lost"
         };

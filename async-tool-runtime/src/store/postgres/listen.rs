@@ -83,22 +83,18 @@ pub(super) struct Listening {
 }
 
 pub(super) async fn start(connector: &Connector, channel: &Channel) -> Done<Listening> {
-    let listening = async {
-        let (told, notifications) = mpsc::unbounded_channel();
-        let (client, driven) = connector.open(Some(told)).await?;
-        client
-            .batch_execute(&format!("LISTEN \"{}\"", channel.name))
-            .await?;
-        Ok(Listening {
-            client,
-            notifications,
-            _driven: driven,
-        })
-    };
-    match timeout(CONNECT, listening).await {
-        Ok(listening) => listening.map_err(|error: tokio_postgres::Error| fault(&error)),
-        Err(_) => Err(too_long()),
+    let (told, notifications) = mpsc::unbounded_channel();
+    let (client, driven) = connector.connect(Some(told)).await?;
+    let listen = format!("LISTEN \"{}\"", channel.name);
+    match timeout(CONNECT, client.batch_execute(&listen)).await {
+        Ok(listens) => listens.map_err(|error| fault(&error))?,
+        Err(_) => return Err(too_long()),
     }
+    Ok(Listening {
+        client,
+        notifications,
+        _driven: driven,
+    })
 }
 
 /// Tells what is heard, and connects again when that is necessary.

@@ -112,7 +112,7 @@ async fn tell(
         let (client, _) = match connection.take() {
             Some(connected) => connection.insert(connected),
             None => {
-                let (client, driven) = connector.open(None).await.ok()?;
+                let (client, driven) = connector.connect(None).await.ok()?;
                 client
                     .batch_execute("SET synchronous_commit = off")
                     .await

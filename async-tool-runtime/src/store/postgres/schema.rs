@@ -24,7 +24,7 @@ const LOCK: i64 = 0x6173_796e_6374_6f6f;
 
 /// Makes sure that the schema is there, in the version of this program.
 pub(super) async fn prepare(connector: &Connector, schema: &str) -> Done<()> {
-    let (client, _driven) = connector.open(None).await.map_err(|error| fault(&error))?;
+    let (client, _driven) = connector.connect(None).await?;
     let known = version(&client, schema).await;
     match known.map_err(|error| fault(&error))? {
         Some(version) if version == latest() => Ok(()),

@@ -3,7 +3,13 @@
 
 mod admin;
 mod contract;
+#[cfg(feature = "postgres-tls")]
+mod encryption;
+mod faults;
 mod model;
+mod plans;
+mod races;
+mod schemas;
 
 use super::*;
 use admin::Admin;

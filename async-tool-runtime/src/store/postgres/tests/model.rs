@@ -56,4 +56,5 @@ async fn run(server: &Postgres, seed: u64, operations: usize) {
     )
     .await;
     admin.check_integrity(&schema).await;
+    admin.check_sessions(&schema).await;
 }
