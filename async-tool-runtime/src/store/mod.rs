@@ -38,6 +38,8 @@ mod driver;
 mod encoding;
 mod hub;
 mod memory;
+#[cfg(all(test, any(feature = "sqlite", feature = "redis")))]
+mod model;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

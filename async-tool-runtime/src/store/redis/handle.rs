@@ -13,7 +13,7 @@ use super::sync::Sync;
 use crate::engine::Clock;
 use crate::store::StoreError;
 use crate::store::driver::Driver;
-use crate::task::{TaskId, TaskRecord};
+use crate::task::{TaskId, Timestamp};
 
 /// What is larger is not copied by a script; as `INLINE` in `prelude.lua`.
 const LARGE: usize = 65_536;
@@ -72,14 +72,9 @@ impl Handle {
         self.driver.call(call).await
     }
 
-    /// What all scripts are given first.
-    pub(super) fn arguments(&self) -> Arguments {
-        let now = self.clock.as_ref().map(Clock::now);
-        let arguments = match now {
-            Some(now) => Arguments::default().number(now.0),
-            None => Arguments::default().text(""),
-        };
-        arguments.number(TaskRecord::FORMAT.into())
+    /// The time of a test, as it is for whoever asks.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        self.clock.as_ref().map(Clock::now)
     }
 
     pub(super) async fn run(

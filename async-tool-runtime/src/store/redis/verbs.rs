@@ -16,7 +16,7 @@ use crate::store::{
     Reaped, Report, StepRecord, StoreError, Want, encoding,
 };
 use crate::task::{
-    CancelAck, End, Epoch, NewTask, Outcome, Refused, Release, TaskId, TaskRecord, Timestamp,
+    CancelAck, End, Epoch, Fingerprint, NewTask, Outcome, Refused, Release, TaskId, TaskRecord, Timestamp,
 };
 
 type Written = Result<Result<(), Refused>, StoreError>;
@@ -30,11 +30,18 @@ pub(super) struct Verbs {
     pub(super) handle: Handle,
     /// What the names of all keys begin with.
     pub(super) base: Arc<str>,
+    /// Instead of the server's time, for tests.
+    pub(super) now: Option<Timestamp>,
 }
 
 impl Verbs {
+    /// What all scripts are given first.
     fn arguments(&self) -> Arguments {
-        self.handle.arguments()
+        let arguments = match self.now {
+            Some(now) => Arguments::default().number(now.0),
+            None => Arguments::default().text(""),
+        };
+        arguments.number(TaskRecord::FORMAT.into())
     }
 
     async fn run(&self, script: &Script, arguments: &Arguments) -> Result<Value, StoreError> {
@@ -83,13 +90,11 @@ impl Verbs {
         let (name, fingerprint) = match &new.key {
             Some(key) => (
                 key.key.as_ref(),
-                encoding::fingerprint(key.fingerprint).to_vec(),
+                fingerprint_text(key.fingerprint),
             ),
-            None => ("", Vec::new()),
+            None => ("", String::new()),
         };
-        let dedupe = new
-            .dedupe
-            .map(|dedupe| encoding::fingerprint(dedupe).to_vec());
+        let dedupe = new.dedupe.map(fingerprint_text).unwrap_or_default();
         loop {
             let arguments = self
                 .arguments()
@@ -102,8 +107,8 @@ impl Verbs {
                 .await?
                 .flag(new.key.is_some())
                 .text(name)
-                .bytes(fingerprint.clone())
-                .bytes(dedupe.clone().unwrap_or_default())
+                .text(&fingerprint)
+                .text(&dedupe)
                 .text(concurrency.as_deref().unwrap_or_default())
                 .number(new.max_attempts.into())
                 .number(millis(new.max_wait))
@@ -501,6 +506,12 @@ fn lines(arguments: Arguments, lines: &[LogLine]) -> Arguments {
     arguments.count(lines.len()).each(lines, |arguments, line| {
         arguments.number(line.number).bytes(rows::line(line))
     })
+}
+
+/// With the version of its algorithm: those of different versions are never
+/// equal.
+fn fingerprint_text(fingerprint: Fingerprint) -> String {
+    format!("{}:{}", Fingerprint::VERSION, fingerprint.to_hex())
 }
 
 /// As Lua can add it to others.

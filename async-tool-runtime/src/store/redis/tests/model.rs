@@ -1,0 +1,20 @@
+//! Random operations, on this store and on the memory store: all answers must
+//! be the same.
+
+use super::integrity::check_integrity;
+use super::*;
+use crate::store::model;
+
+#[tokio::test(start_paused = true)]
+async fn random_operations_have_the_answers_of_the_memory_store() {
+    for seed in 1..=4 {
+        let Some(place) = Place::new() else {
+            return;
+        };
+        let clock = Clock::tokio();
+        let builder = place.builder().clock(clock.clone());
+        let store = builder.connect(&place.url).await.expect("it connects");
+        model::run(&store, clock, seed, 1000).await;
+        check_integrity(&place).await;
+    }
+}
