@@ -44,9 +44,12 @@ impl Handle {
         let driver = Driver::start("async-tool-redis")?;
         let link = Link::new(client.clone());
         let checked = link.clone();
-        driver
+        let warnings = driver
             .call(async move { check(&checked, wait_aof).await })
             .await?;
+        for warning in warnings {
+            tracing::warn!("Redis store: {warning}");
+        }
         let (changes, listening) = Changes::new(client.clone());
         driver.spawn(listening);
         let sync = wait_aof.then(|| {

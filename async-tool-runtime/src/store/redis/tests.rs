@@ -5,6 +5,7 @@ mod formats;
 mod integrity;
 mod model;
 mod outages;
+mod proxy;
 mod settings;
 mod values;
 

@@ -16,7 +16,8 @@ use crate::store::{
     Reaped, Report, StepRecord, StoreError, Want, encoding,
 };
 use crate::task::{
-    CancelAck, End, Epoch, Fingerprint, NewTask, Outcome, Refused, Release, TaskId, TaskRecord, Timestamp,
+    CancelAck, End, Epoch, Fingerprint, NewTask, Outcome, Refused, Release, TaskId, TaskRecord,
+    Timestamp,
 };
 
 type Written = Result<Result<(), Refused>, StoreError>;
@@ -88,10 +89,7 @@ impl Verbs {
     ) -> Result<Created, StoreError> {
         let concurrency = encoding::concurrency_text(&new.concurrency).map_err(not_json)?;
         let (name, fingerprint) = match &new.key {
-            Some(key) => (
-                key.key.as_ref(),
-                fingerprint_text(key.fingerprint),
-            ),
+            Some(key) => (key.key.as_ref(), fingerprint_text(key.fingerprint)),
             None => ("", String::new()),
         };
         let dedupe = new.dedupe.map(fingerprint_text).unwrap_or_default();

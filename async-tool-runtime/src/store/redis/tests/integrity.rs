@@ -124,7 +124,9 @@ impl Found {
         let tasks: BTreeMap<String, Fields> = self
             .hashes
             .iter()
-            .filter_map(|(name, fields)| Some((name.strip_prefix("t:")?.to_owned(), fields.clone())))
+            .filter_map(|(name, fields)| {
+                Some((name.strip_prefix("t:")?.to_owned(), fields.clone()))
+            })
             .collect();
         let mut expected = Expected::default();
         for (id, task) in &tasks {
@@ -194,28 +196,29 @@ async fn nothing_is_left_when_retention_is_over() {
     for number in 0..20_u64 {
         let mut new = task("t");
         new.retention = Duration::from_secs(2);
-        new.key = Some(TaskKey::new(
-            number.to_string(),
-            fingerprint(number),
-        ));
+        new.key = Some(TaskKey::new(number.to_string(), fingerprint(number)));
         new.dedupe = Some(fingerprint(number));
         new.principal = (number % 2 == 0).then(|| Principal::new("ann"));
         new.concurrency = [ConcurrencyLimit::new("k", 100)].into();
         let id = queued(store.as_ref(), new.clone()).await;
         // One more key of the same task.
         new.id = TaskId::random();
-        new.key = Some(TaskKey::new(
-            format!("more {number}"),
-            fingerprint(number),
-        ));
+        new.key = Some(TaskKey::new(format!("more {number}"), fingerprint(number)));
         let joined = store.create(new, roomy()).await.expect("it works");
         assert!(matches!(joined, Created::Existing(record) if record.id == id));
     }
     store
-        .request_cancel(claim(store.as_ref(), lease, "t", 1).await[0].id, "no".into())
+        .request_cancel(
+            claim(store.as_ref(), lease, "t", 1).await[0].id,
+            "no".into(),
+        )
         .await
         .expect("it works");
-    for (number, record) in claim(store.as_ref(), lease, "t", 15).await.iter().enumerate() {
+    for (number, record) in claim(store.as_ref(), lease, "t", 15)
+        .await
+        .iter()
+        .enumerate()
+    {
         let line = LogLine::new(1, record.created_at, "line");
         let step = StepRecord::new("s", "1");
         let (id, epoch) = (record.id, record.epoch);
