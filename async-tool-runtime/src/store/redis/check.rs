@@ -39,6 +39,12 @@ pub(super) async fn check(link: &Link, wait_aof: bool) -> Result<Warnings, Store
     Ok(warnings)
 }
 
+/// Whether it is one of a cluster.
+pub(super) async fn is_in_cluster(link: &Link) -> bool {
+    let cluster = info(link, "cluster").await.unwrap_or_default();
+    field(&cluster, "cluster_enabled").is_some_and(|enabled| enabled != "0")
+}
+
 async fn check_eviction(link: &Link, warnings: &mut Warnings) -> Result<(), StoreError> {
     let memory = info(link, "memory").await.unwrap_or_default();
     let policy = match field(&memory, "maxmemory_policy") {

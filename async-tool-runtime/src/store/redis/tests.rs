@@ -1,6 +1,7 @@
 //! What the Redis store does with real servers: the contract, random operations
 //! against the memory store, servers that end and come back, and what is left.
 
+mod cluster;
 mod formats;
 mod integrity;
 mod model;

@@ -3,6 +3,7 @@
 
 use super::integrity::check_integrity;
 use super::*;
+use crate::engine::Clock;
 use crate::store::model;
 
 #[tokio::test(start_paused = true)]
@@ -12,7 +13,8 @@ async fn random_operations_have_the_answers_of_the_memory_store() {
             return;
         };
         let clock = Clock::tokio();
-        let builder = place.builder().clock(clock.clone());
+        let mut builder = place.builder();
+        builder.options.clock = Some(clock.clone());
         let store = builder.connect(&place.url).await.expect("it connects");
         model::run(&store, clock, seed, 1000).await;
         check_integrity(&place).await;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use futures_util::StreamExt;
 
 use super::integrity::check_integrity;
+use super::link::Patience;
 use super::proxy::Rules;
 use super::*;
 use crate::store::Change;
@@ -193,4 +194,32 @@ async fn what_a_server_refuses_is_said_and_over_when_it_is() {
         check_integrity(&place).await;
     }
     assert_eq!(claim(store.as_ref(), lease(), "t", 9).await.len(), 3);
+}
+
+/// Its connections are there, and it does not answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_server_is_not_waited_for_long() {
+    let Some(server) = servers::Redis::start(&[]) else {
+        return;
+    };
+    let place = Place::on(&server);
+    let mut builder = place.builder();
+    builder.options.patience = Patience {
+        answer: Duration::from_millis(500),
+        call: Duration::from_secs(1),
+    };
+    let store = builder.connect(&place.url).await.expect("it connects");
+    let store = store.open("test").await.expect("it opens");
+    queued(store.as_ref(), task("t")).await;
+    let mut raw = place.raw().await;
+    let () = raw.ask(&["CLIENT", "PAUSE", "2500", "ALL"]).await;
+    let started = Instant::now();
+    for _ in 0..2 {
+        let error = store.get(TaskId::random()).await;
+        let error = error.expect_err("it does not answer").to_string();
+        assert!(error.contains("did not answer in time"), "{error}");
+    }
+    assert!(started.elapsed() < Duration::from_millis(2400));
+    tokio::time::sleep(Duration::from_millis(2600)).await;
+    assert_eq!(claim(store.as_ref(), lease(), "t", 9).await.len(), 1);
 }

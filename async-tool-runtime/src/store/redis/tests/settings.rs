@@ -3,8 +3,9 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Instant;
 
+use super::address::locate;
 use super::check::check;
-use super::link::{Link, locate};
+use super::link::{Link, Patience};
 use super::proxy::Rules;
 use super::*;
 
@@ -41,7 +42,7 @@ async fn a_server_that_keeps_nothing_is_warned_about() {
     };
     let place = Place::on(&server);
     let warnings = async || {
-        let link = Link::new(locate(&place.url).expect("a URL"));
+        let link = Link::new(locate(&place.url).expect("a URL"), Patience::default());
         check(&link, false).await.expect("it is fit")
     };
     let found = warnings().await;
@@ -75,7 +76,7 @@ async fn what_a_server_does_not_tell_is_warned_about() {
     ];
     let () = raw.ask(&acl).await;
     let url = server.url().replace("//", "//mute:any@");
-    let link = Link::new(locate(&url).expect("a URL"));
+    let link = Link::new(locate(&url).expect("a URL"), Patience::default());
     let warnings = check(&link, false).await.expect("it is fit");
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     let () = raw.ask(&["ACL", "DELUSER", "mute"]).await;
