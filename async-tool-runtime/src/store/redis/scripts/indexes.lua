@@ -27,22 +27,26 @@ local function disown(task)
   end
 end
 
+local function queue(task)
+  count_queued(task.tool, 1)
+  redis.call('ZADD', base .. 'dl', int(task.deadline), task.id)
+  if task.not_before and task.not_before > now then
+    redis.call('ZADD', base .. 'bo', int(task.not_before), task.id)
+  else
+    enter(task)
+  end
+end
 local function unqueue(task)
-  redis.call('ZREM', base .. 'q:' .. task.tool, place(task))
-  redis.call('ZREM', base .. 'qa', place(task))
+  count_queued(task.tool, -1)
   redis.call('ZREM', base .. 'dl', task.id)
   if task.not_before then redis.call('ZREM', base .. 'bo', task.id) end
+  leave(task)
 end
 
 local function index(task)
   local old, id = task.old, task.id
   if old.status == QUEUED and task.status ~= QUEUED then unqueue(old) end
-  if task.status == QUEUED and old.status ~= QUEUED then
-    redis.call('ZADD', base .. 'q:' .. task.tool, int(task.seq), place(task))
-    redis.call('ZADD', base .. 'qa', int(task.seq), place(task))
-    redis.call('ZADD', base .. 'dl', int(task.deadline), id)
-    if task.not_before then redis.call('ZADD', base .. 'bo', int(task.not_before), id) end
-  end
+  if task.status == QUEUED and old.status ~= QUEUED then queue(task) end
   if old.owner ~= task.owner then
     if old.owner then disown(old) end
     if task.owner then

@@ -14,9 +14,11 @@
 --   i:ID        list    the k: of its idempotency keys
 --   k:...       string  an idempotency key: task and fingerprint
 --   p:...       string  a large value, until a script gives it its place
---   q:TOOL, qa  zset    queued tasks, by seq; see `place`
+--   w:LANE      zset    queued tasks of a lane, by seq; see `queue.lua`
+--   q:TOOL, qa  zset    lanes of a tool, of all, by the seq of their first task
+--   qn          hash    how many are queued: `all`, and of each `=TOOL`
 --   dl          zset    queued tasks, by deadline
---   bo          zset    queued tasks in back-off, by its end
+--   bo          zset    queued tasks in back-off and in no lane, by its end
 --   la, lo:SCOPE, lt:TOOL, live, bad
 --               zset    all tasks, of an owner, of a tool, that have not ended,
 --                       that ended without success; by creation

@@ -59,6 +59,7 @@ struct Expected {
     sets: BTreeMap<String, BTreeSet<String>>,
     sorted: BTreeMap<String, BTreeMap<String, f64>>,
     shared: BTreeSet<String>,
+    counts: BTreeMap<String, u32>,
 }
 
 impl Expected {
@@ -72,7 +73,15 @@ impl Expected {
         set.insert(member.to_owned(), score);
     }
 
-    fn task(&mut self, id: &str, task: &Fields) {
+    /// The lowest score of a member.
+    fn first(&mut self, set: String, member: &str, score: &str) {
+        let score: f64 = score.parse().expect("a number");
+        let lowest = self.sorted.entry(set).or_default();
+        let lowest = lowest.entry(member.to_owned()).or_insert(score);
+        *lowest = lowest.min(score);
+    }
+
+    fn task(&mut self, id: &str, task: &Fields, waits: bool) {
         let get = |field: &str| task.get(field).map(String::as_str);
         let of = |field: &str| get(field).unwrap_or_else(|| panic!("{id} has no {field}"));
         let (tool, scope) = (of("tool"), of("scope"));
@@ -84,14 +93,19 @@ impl Expected {
         assert!(pause.is_none() || status == 0, "{id} is in back-off");
         match status {
             0 => {
-                let concurrency = get("concurrency").unwrap_or_default();
-                let member = format!("{id}{}|{concurrency}", pause.unwrap_or_default());
-                for queue in ["qa", &format!("q:{tool}")] {
-                    self.place(queue.to_owned(), &member, of("seq"));
+                for count in ["all", &format!("={tool}")] {
+                    *self.counts.entry(count.to_owned()).or_default() += 1;
                 }
                 self.place("dl".to_owned(), id, of("deadline"));
-                if let Some(pause) = pause {
-                    self.place("bo".to_owned(), id, pause);
+                // Until somebody notices that it is over.
+                if waits {
+                    self.place("bo".to_owned(), id, pause.unwrap_or_default());
+                } else {
+                    let concurrency = get("concurrency").unwrap_or_default();
+                    let lane = format!("{}:{tool}{concurrency}", tool.len());
+                    self.place(format!("w:{lane}"), id, of("seq"));
+                    self.first(format!("q:{tool}"), concurrency, of("seq"));
+                    self.first("qa".to_owned(), &lane, of("seq"));
                 }
                 assert_eq!(get("owner"), None, "{id} is queued and owned");
             }
@@ -130,7 +144,9 @@ impl Found {
             .collect();
         let mut expected = Expected::default();
         for (id, task) in &tasks {
-            expected.task(id, task);
+            let backed_off = self.sorted.get("bo");
+            let waits = backed_off.is_some_and(|tasks| tasks.contains_key(id));
+            expected.task(id, task, waits);
             let live = matches!(task["status"].as_str(), "0" | "1" | "2");
             let complete = task["status"] == "3";
             let has = |kind: &str| self.strings.contains(&format!("{kind}{id}"));
@@ -150,6 +166,13 @@ impl Found {
         }
         assert_eq!(self.sets, expected.sets, "what is owned and held");
         assert_eq!(self.sorted, expected.sorted, "lists and queues");
+
+        let counts = self.hashes.remove("qn").unwrap_or_default();
+        let counts: BTreeMap<String, u32> = counts
+            .into_iter()
+            .map(|(name, count)| (name, count.parse().expect("a number")))
+            .collect();
+        assert_eq!(counts, expected.counts, "how many are queued");
 
         let sessions = self.hashes.remove("se").unwrap_or_default();
         for session in sessions.keys() {

@@ -206,7 +206,7 @@ async fn changes_are_those_of_the_encoding() {
 }
 
 /// A queue of tasks that wait for one key does not keep others from theirs, and
-/// is passed quickly.
+/// is one lane.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_queue_that_waits_is_passed() {
     let Some(place) = Place::new() else {
@@ -226,10 +226,11 @@ async fn a_long_queue_that_waits_is_passed() {
     });
     futures_util::future::join_all(calls).await;
     let free = queued(store.as_ref(), task("t")).await;
-    let mut raw = place.raw().await;
-    let () = raw.ask(&["CONFIG", "RESETSTAT"]).await;
     let claimed = claim(store.as_ref(), lease(), "t", 9).await;
     assert_eq!(claimed.len(), 1);
     assert_eq!(claimed[0].id, free);
     assert!(!store.reap(9).await.expect("it works").ready);
+    let lanes: u64 = place.raw().await.ask(&["ZCARD", &place.key("qa")]).await;
+    assert_eq!(lanes, 1);
+    check_integrity(&place).await;
 }
