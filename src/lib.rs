@@ -31,8 +31,9 @@
 //!   [`Progress`], [`ToolError`], and [`AsyncTool`] to write one by hand.
 //! - For servers: [`AsyncTools`] and its [builder](AsyncToolsBuilder);
 //!   [`AsyncTools::wrap`] to add tools to a handler that you have.
-//! - For tasks that survive the process: `SqliteStore` (feature `sqlite`), given
-//!   to [`AsyncToolsBuilder::store`], or [`store::from_url`];
+//! - For tasks that survive the process: `SqliteStore` (feature `sqlite`) or
+//!   `RedisStore` (feature `redis`), given to [`AsyncToolsBuilder::store`], or
+//!   [`store::from_url`];
 //!   [`AsyncTools::run_worker`] for a process that only executes.
 //! - For tests: `testing` (feature `testing`), a client and a server in one
 //!   process on a clock that can be paused.
@@ -66,6 +67,8 @@
 //! - `sqlite`: `SqliteStore`, tasks in a file that several processes may share.
 //! - `postgres`: `PostgresStore`, tasks in a database that many replicas share;
 //!   `postgres-tls`: by TLS, if need be.
+//! - `redis`: `RedisStore`, tasks in a Redis or Valkey server that many replicas
+//!   share; with `redis-tls` over TLS, with `redis-cluster` in a cluster.
 //! - `testing`: the module of that name.
 //! - `conformance`: `store::conformance`, a test suite for stores.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -41,11 +41,11 @@ pub use server::{AsyncTools, Composed, NameClash, Request, ServeError};
 pub use state::Borrow;
 pub use steps::StepError;
 pub use store::MemoryStore;
-#[cfg(feature = "redis")]
-pub use store::RedisStore;
 #[cfg(feature = "sqlite")]
 pub use store::SqliteStore;
 #[cfg(feature = "postgres")]
 pub use store::{PostgresStore, PostgresStoreBuilder};
+#[cfg(feature = "redis")]
+pub use store::{RedisStore, RedisStoreBuilder};
 pub use task::{InvalidTaskId, Principal, TaskId};
 pub use tool::{AsyncTool, Call};

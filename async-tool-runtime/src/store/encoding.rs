@@ -107,10 +107,10 @@ pub(super) fn newer_record(format: i64) -> String {
 
 /// A change as it is told to other processes: its kind, and its task.
 pub(super) const CHANGE: usize = 17;
-#[cfg(any(test, feature = "postgres"))]
+#[cfg(any(test, feature = "sqlite", feature = "postgres"))]
 const NO_TASK: [u8; 16] = [0; 16];
 
-#[cfg(any(test, feature = "postgres"))]
+#[cfg(any(test, feature = "sqlite", feature = "postgres"))]
 pub(super) fn change(change: Change) -> [u8; CHANGE] {
     let (kind, id) = match change {
         Change::Task(id) => (1, id.to_bytes()),

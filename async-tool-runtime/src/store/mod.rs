@@ -38,7 +38,7 @@ mod driver;
 mod encoding;
 mod hub;
 mod memory;
-#[cfg(all(test, any(feature = "sqlite", feature = "postgres")))]
+#[cfg(all(test, any(feature = "sqlite", feature = "postgres", feature = "redis")))]
 mod model;
 #[cfg(feature = "postgres")]
 mod postgres;

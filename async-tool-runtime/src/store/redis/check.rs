@@ -12,7 +12,11 @@ const OLDEST: (u64, u64) = (6, 2);
 /// What has WAITAOF.
 const WAITS: (u64, u64) = (7, 2);
 
-pub(super) async fn check(link: &Link, wait_aof: bool) -> Result<(), StoreError> {
+/// What is to be said aloud of a server that is fit.
+pub(super) type Warnings = Vec<&'static str>;
+
+pub(super) async fn check(link: &Link, wait_aof: bool) -> Result<Warnings, StoreError> {
+    let mut warnings = Vec::new();
     let server = info(link, "server").await.map_err(failed)?;
     // Others call themselves by the version of Redis that they are like.
     let text = field(&server, "redis_version").unwrap_or_default();
@@ -28,15 +32,22 @@ pub(super) async fn check(link: &Link, wait_aof: bool) -> Result<(), StoreError>
             )));
         }
         Some(_) => {}
-        None => tracing::warn!("Redis store: the server does not say of which version it is"),
+        None => warnings.push("the server does not say of which version it is"),
     }
-    let memory = info(link, "memory").await.unwrap_or_default();
-    check_eviction(link, &memory).await?;
-    check_persistence(link, wait_aof).await
+    check_eviction(link, &mut warnings).await?;
+    check_persistence(link, wait_aof, &mut warnings).await?;
+    Ok(warnings)
 }
 
-async fn check_eviction(link: &Link, memory: &str) -> Result<(), StoreError> {
-    let policy = match field(memory, "maxmemory_policy") {
+/// Whether it is one of a cluster.
+pub(super) async fn is_in_cluster(link: &Link) -> bool {
+    let cluster = info(link, "cluster").await.unwrap_or_default();
+    field(&cluster, "cluster_enabled").is_some_and(|enabled| enabled != "0")
+}
+
+async fn check_eviction(link: &Link, warnings: &mut Warnings) -> Result<(), StoreError> {
+    let memory = info(link, "memory").await.unwrap_or_default();
+    let policy = match field(&memory, "maxmemory_policy") {
         Some(policy) => Some(policy.to_owned()),
         None => setting(link, "maxmemory-policy").await,
     };
@@ -47,14 +58,18 @@ async fn check_eviction(link: &Link, memory: &str) -> Result<(), StoreError> {
                 "the server would evict tasks when its memory is full: its `maxmemory-policy` is `{policy}`, and has to be `noeviction`"
             )));
         }
-        None => tracing::warn!(
-            "Redis store: the server does not say what its `maxmemory-policy` is; it has to be `noeviction`, or tasks may be lost"
+        None => warnings.push(
+            "the server does not say what its `maxmemory-policy` is; it has to be `noeviction`, or tasks may be lost",
         ),
     }
     Ok(())
 }
 
-async fn check_persistence(link: &Link, wait_aof: bool) -> Result<(), StoreError> {
+async fn check_persistence(
+    link: &Link,
+    wait_aof: bool,
+    warnings: &mut Warnings,
+) -> Result<(), StoreError> {
     let persistence = info(link, "persistence").await.unwrap_or_default();
     let appends = field(&persistence, "aof_enabled").map(|enabled| enabled != "0");
     if appends == Some(false) && wait_aof {
@@ -64,12 +79,12 @@ async fn check_persistence(link: &Link, wait_aof: bool) -> Result<(), StoreError
         return Ok(());
     }
     match setting(link, "save").await.as_deref() {
-        Some("") => tracing::warn!(
-            "Redis store: the server keeps nothing on its disk (neither `appendonly yes` nor `save`); when it ends, all tasks are gone"
+        Some("") => warnings.push(
+            "the server keeps nothing on its disk (neither `appendonly yes` nor `save`); when it ends, all tasks are gone",
         ),
         Some(_) => {}
-        None => tracing::warn!(
-            "Redis store: the server does not say whether it keeps anything on its disk; it should have `appendonly yes`"
+        None => warnings.push(
+            "the server does not say whether it keeps anything on its disk; it should have `appendonly yes`",
         ),
     }
     Ok(())

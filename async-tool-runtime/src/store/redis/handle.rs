@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use ::redis::{Client, Cmd, Value};
 
+use super::address;
 use super::changes::Changes;
-use super::check::check;
-use super::error::failed;
-use super::link::{self, Link};
+use super::check::{check, is_in_cluster};
+use super::error::{failed, say};
+use super::link::{Link, Patience};
 use super::script::{Arguments, Script};
 use super::sync::Sync;
 use crate::engine::Clock;
 use crate::store::StoreError;
 use crate::store::driver::Driver;
-use crate::task::{TaskId, TaskRecord};
+use crate::task::{TaskId, Timestamp};
 
 /// What is larger is not copied by a script; as `INLINE` in `prelude.lua`.
 const LARGE: usize = 65_536;
@@ -33,24 +34,40 @@ pub(super) struct Handle {
     clock: Option<Clock>,
 }
 
+/// What applications and tests turn.
+#[derive(Debug, Clone)]
+pub(super) struct Options {
+    pub(super) prefix: Arc<str>,
+    pub(super) max_records: usize,
+    pub(super) wait_aof: bool,
+    /// Instead of the server's.
+    pub(super) clock: Option<Clock>,
+    pub(super) patience: Patience,
+}
+
 impl Handle {
-    pub(super) async fn open(
-        url: &str,
-        prefix: Arc<str>,
-        wait_aof: bool,
-        clock: Option<Clock>,
-    ) -> Result<Self, StoreError> {
-        let client: Client = link::locate(url)?;
+    pub(super) async fn open(url: &str, options: Options) -> Result<Self, StoreError> {
+        let client: Client = address::locate(url)?;
         let driver = Driver::start("async-tool-redis")?;
-        let link = Link::new(client.clone());
-        let checked = link.clone();
-        driver
-            .call(async move { check(&checked, wait_aof).await })
-            .await?;
+        let link = Link::new(client.clone(), options.patience);
+        let wait_aof = options.wait_aof;
+        let checking = async move {
+            let warnings = check(&link, wait_aof).await?;
+            let link = match is_in_cluster(&link).await {
+                true if wait_aof => Err(say("`wait_aof` is not for clusters")),
+                true => of_cluster(&link),
+                false => Ok(link),
+            };
+            Ok((link?, warnings))
+        };
+        let (link, warnings) = driver.call(checking).await?;
+        for warning in warnings {
+            tracing::warn!("Redis store: {warning}");
+        }
         let (changes, listening) = Changes::new(client.clone());
         driver.spawn(listening);
         let sync = wait_aof.then(|| {
-            let (sync, syncing) = Sync::new(client, format!("{prefix}:synced"));
+            let (sync, syncing) = Sync::new(client, format!("{}:synced", options.prefix));
             driver.spawn(syncing);
             sync
         });
@@ -59,8 +76,8 @@ impl Handle {
             link,
             changes,
             sync,
-            prefix,
-            clock,
+            prefix: options.prefix,
+            clock: options.clock,
         })
     }
 
@@ -72,14 +89,9 @@ impl Handle {
         self.driver.call(call).await
     }
 
-    /// What all scripts are given first.
-    pub(super) fn arguments(&self) -> Arguments {
-        let now = self.clock.as_ref().map(Clock::now);
-        let arguments = match now {
-            Some(now) => Arguments::default().number(now.0),
-            None => Arguments::default().text(""),
-        };
-        arguments.number(TaskRecord::FORMAT.into())
+    /// The time of a test, as it is for whoever asks.
+    pub(super) fn now(&self) -> Option<Timestamp> {
+        self.clock.as_ref().map(Clock::now)
     }
 
     pub(super) async fn run(
@@ -119,4 +131,16 @@ impl Handle {
             None => Ok(()),
         }
     }
+}
+
+#[cfg(feature = "redis-cluster")]
+fn of_cluster(link: &Link) -> Result<Link, StoreError> {
+    link.of_cluster()
+}
+
+#[cfg(not(feature = "redis-cluster"))]
+fn of_cluster(_: &Link) -> Result<Link, StoreError> {
+    Err(say(
+        "the server is one of a cluster, and this program was built without the feature `redis-cluster`",
+    ))
 }

@@ -1,57 +1,44 @@
-//! Connections to a server.
+//! The connection to a server, or to all of a cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use ::redis::aio::MultiplexedConnection;
+use ::redis::aio::{ConnectionLike, MultiplexedConnection};
 use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo,
-    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, PushInfo, PushKind, RedisError, RedisResult,
+    ServerErrorKind, Value,
 };
 use tokio::sync::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::error::{failed, say};
+use super::error::failed;
 use super::script::{Arguments, Script};
 use crate::store::StoreError;
 
 /// How long connecting may take.
 pub(super) const CONNECT: Duration = Duration::from_secs(5);
-/// How long a server may take to answer.
-const ANSWER: Duration = Duration::from_secs(15);
-/// How long a call may take, with reconnecting.
-const CALL: Duration = Duration::from_secs(25);
+/// How often a call is sent that certainly was not carried out, and how long to
+/// wait before the second time; before each further one it is longer.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(50);
 
-/// Where the server is, and who we are.
-pub(super) fn locate(url: &str) -> Result<Client, StoreError> {
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    match scheme {
-        "redis" | "valkey" | "unix" | "redis+unix" => {}
-        "rediss" | "valkeys" if cfg!(feature = "redis-tls") => {}
-        "rediss" | "valkeys" => {
-            return Err(say(
-                "a `rediss:` URL needs TLS, and this program was built without the feature `redis-tls`",
-            ));
-        }
-        _ => {
-            return Err(say(
-                "the URL is to begin with `redis://` or `rediss://`, as in `redis://localhost:6379`",
-            ));
+/// How long things may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// An answer.
+    pub(super) answer: Duration,
+    /// A call, with connecting.
+    pub(super) call: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            answer: Duration::from_secs(15),
+            call: Duration::from_secs(25),
         }
     }
-    // The driver's errors are not quoted: the URL may have a password in it.
-    let unusable = |_| say("the URL is not one of a Redis server");
-    let info: ConnectionInfo = url.into_connection_info().map_err(unusable)?;
-    // A server then says when it closes a connection, so that the next call
-    // finds a new one.
-    let settings = info
-        .redis_settings()
-        .clone()
-        .set_protocol(ProtocolVersion::RESP3);
-    let tcp = info.tcp_settings().clone().set_nodelay(true);
-    let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-    Client::open(info).map_err(unusable)
 }
 
 /// A connection that all calls share, and that is made anew when it is lost.
@@ -61,6 +48,9 @@ pub(super) fn locate(url: &str) -> Result<Client, StoreError> {
 #[derive(Clone)]
 pub(super) struct Link {
     client: Client,
+    #[cfg(feature = "redis-cluster")]
+    cluster: Option<::redis::cluster::ClusterClient>,
+    patience: Patience,
     state: Arc<Mutex<State>>,
 }
 
@@ -73,34 +63,87 @@ struct State {
 
 #[derive(Clone)]
 struct Shared {
-    connection: MultiplexedConnection,
+    connection: Connection,
     lost: Arc<AtomicBool>,
 }
 
+#[derive(Clone)]
+enum Connection {
+    One(MultiplexedConnection),
+    #[cfg(feature = "redis-cluster")]
+    Cluster(::redis::cluster_async::ClusterConnection),
+}
+
+impl Connection {
+    async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
+        let answer = match self {
+            Self::One(connection) => connection.req_packed_command(command).await,
+            #[cfg(feature = "redis-cluster")]
+            Self::Cluster(connection) => connection.req_packed_command(command).await,
+        };
+        // Errors may be inside of an answer.
+        answer.and_then(Value::extract_error)
+    }
+}
+
 impl Link {
-    pub(super) fn new(client: Client) -> Self {
+    pub(super) fn new(client: Client, patience: Patience) -> Self {
         Self {
             client,
+            #[cfg(feature = "redis-cluster")]
+            cluster: None,
+            patience,
             state: Arc::default(),
         }
+    }
+
+    /// The same, to all servers of its cluster.
+    #[cfg(feature = "redis-cluster")]
+    pub(super) fn of_cluster(&self) -> Result<Self, StoreError> {
+        let info = self.client.get_connection_info().clone();
+        // What has perhaps been carried out must not be sent again; what has
+        // not is sent again here.
+        let cluster = ::redis::cluster::ClusterClient::builder([info])
+            .retries(0)
+            .connection_timeout(CONNECT)
+            .response_timeout(self.patience.answer)
+            .build()
+            .map_err(failed)?;
+        Ok(Self {
+            cluster: Some(cluster),
+            ..Self::new(self.client.clone(), self.patience)
+        })
     }
 
     /// Sends a command, once: nobody can tell whether one that was not answered
     /// has been carried out.
     pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
         let calling = async {
-            let mut shared = self.shared().await?;
-            let answer = shared.connection.send_packed_command(command).await;
-            // Errors may be inside of an answer.
-            let answer = answer.and_then(Value::extract_error);
-            if let Err(error) = &answer
-                && ends_a_connection(error)
-            {
-                shared.lost.store(true, Ordering::Relaxed);
+            let mut attempt = 1;
+            loop {
+                match self.try_send(command).await {
+                    Err(error) if is_elsewhere(&error) && attempt < ATTEMPTS => {
+                        sleep(PAUSE * attempt).await;
+                        attempt += 1;
+                    }
+                    answer => return answer,
+                }
             }
-            answer
         };
-        timeout(CALL, calling).await.unwrap_or_else(|_| too_late())
+        timeout(self.patience.call, calling)
+            .await
+            .unwrap_or_else(|_| too_late())
+    }
+
+    async fn try_send(&self, command: &Cmd) -> RedisResult<Value> {
+        let mut shared = self.shared().await?;
+        let answer = shared.connection.send(command).await;
+        if let Err(error) = &answer
+            && ends_a_connection(error)
+        {
+            shared.lost.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 
     async fn shared(&self) -> RedisResult<Shared> {
@@ -117,7 +160,8 @@ impl Link {
             return Err(error.clone());
         }
         state.shared = None;
-        match self.connect().await {
+        let connected = timeout(CONNECT, self.connect());
+        match connected.await.unwrap_or_else(|_| too_late()) {
             Ok(shared) => {
                 state.shared = Some(shared.clone());
                 state.failed = None;
@@ -132,10 +176,15 @@ impl Link {
 
     async fn connect(&self) -> RedisResult<Shared> {
         let lost = Arc::new(AtomicBool::new(false));
+        #[cfg(feature = "redis-cluster")]
+        if let Some(cluster) = &self.cluster {
+            let connection = Connection::Cluster(cluster.get_async_connection().await?);
+            return Ok(Shared { connection, lost });
+        }
         let mark = Arc::clone(&lost);
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT))
-            .set_response_timeout(Some(ANSWER))
+            .set_response_timeout(Some(self.patience.answer))
             .set_push_sender(move |push: PushInfo| {
                 if push.kind == PushKind::Disconnection {
                     mark.store(true, Ordering::Relaxed);
@@ -145,9 +194,7 @@ impl Link {
         let connecting = self
             .client
             .get_multiplexed_async_connection_with_config(&config);
-        let connection = timeout(CONNECT, connecting)
-            .await
-            .unwrap_or_else(|_| too_late())?;
+        let connection = Connection::One(connecting.await?);
         Ok(Shared { connection, lost })
     }
 
@@ -178,10 +225,26 @@ fn ends_a_connection(error: &RedisError) -> bool {
         || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
 }
 
+/// Whether another server of a cluster has what was asked for, or will have it
+/// in a moment: then nobody has carried out anything.
+fn is_elsewhere(error: &RedisError) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::ClusterConnectionNotFound
+            | ErrorKind::Server(
+                ServerErrorKind::Moved
+                    | ServerErrorKind::Ask
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::ClusterDown
+            )
+    )
+}
+
 fn too_late<T>() -> RedisResult<T> {
     Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())
 }
 
+/// The driver's own says who we are.
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Link").finish_non_exhaustive()

@@ -4,6 +4,7 @@
 //! told in `scripts/prelude.lua`. The scripts carry out the transitions of
 //! `task::transition`, function by function.
 
+mod address;
 mod changes;
 mod check;
 mod error;
@@ -23,9 +24,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{OpenStore, Store, StoreError};
-use crate::engine::Clock;
 use error::say;
-use handle::Handle;
+use handle::{Handle, Options};
+use link::Patience;
 use namespace::Namespace;
 
 /// Keeps tasks in a Redis or Valkey server, which many replicas share.
@@ -127,19 +128,19 @@ impl RedisStore {
 /// Settings of a [`RedisStore`].
 #[derive(Debug, Clone)]
 pub struct RedisStoreBuilder {
-    prefix: Arc<str>,
-    max_records: usize,
-    wait_aof: bool,
-    clock: Option<Clock>,
+    options: Options,
 }
 
 impl Default for RedisStoreBuilder {
     fn default() -> Self {
         Self {
-            prefix: "async-tool".into(),
-            max_records: RedisStore::DEFAULT_MAX_RECORDS,
-            wait_aof: false,
-            clock: None,
+            options: Options {
+                prefix: "async-tool".into(),
+                max_records: RedisStore::DEFAULT_MAX_RECORDS,
+                wait_aof: false,
+                clock: None,
+                patience: Patience::default(),
+            },
         }
     }
 }
@@ -149,7 +150,7 @@ impl RedisStoreBuilder {
     /// otherwise. Without braces.
     #[must_use]
     pub fn key_prefix(mut self, prefix: impl Into<Arc<str>>) -> Self {
-        self.prefix = prefix.into();
+        self.options.prefix = prefix.into();
         self
     }
 
@@ -157,7 +158,7 @@ impl RedisStoreBuilder {
     /// ones are refused until retention has made room.
     #[must_use]
     pub fn max_records(mut self, max_records: usize) -> Self {
-        self.max_records = max_records;
+        self.options.max_records = max_records;
         self
     }
 
@@ -167,13 +168,7 @@ impl RedisStoreBuilder {
     /// yes`.
     #[must_use]
     pub fn wait_aof(mut self, wait_aof: bool) -> Self {
-        self.wait_aof = wait_aof;
-        self
-    }
-
-    #[cfg(test)]
-    fn clock(mut self, clock: Clock) -> Self {
-        self.clock = Some(clock);
+        self.options.wait_aof = wait_aof;
         self
     }
 
@@ -186,13 +181,13 @@ impl RedisStoreBuilder {
     /// memory is full, or cannot do what [`wait_aof`](Self::wait_aof) asks for.
     /// What a server lets nobody ask is not checked; then there is a warning.
     pub async fn connect(self, url: &str) -> Result<RedisStore, StoreError> {
-        if self.prefix.contains(['{', '}']) {
+        if self.options.prefix.contains(['{', '}']) {
             return Err(say("the prefix of keys must not contain braces"));
         }
-        let handle = Handle::open(url, self.prefix, self.wait_aof, self.clock).await?;
+        let max_records = self.options.max_records;
         Ok(RedisStore {
-            handle,
-            max_records: self.max_records,
+            handle: Handle::open(url, self.options).await?,
+            max_records,
         })
     }
 }

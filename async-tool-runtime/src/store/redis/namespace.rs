@@ -33,11 +33,15 @@ impl Namespace {
         max_records: usize,
     ) -> Result<Self, StoreError> {
         let base = base(&handle.prefix, name);
-        let changes = handle.changes.of(format!("{base}changes")).await?;
+        let (channel, changes) = (format!("{base}changes"), handle.changes.clone());
+        let changes = handle
+            .call(async move { changes.of(channel).await })
+            .await?;
         Ok(Self {
             verbs: Verbs {
                 handle,
                 base: base.into(),
+                now: None,
             },
             max_records,
             changes,
@@ -55,14 +59,21 @@ impl Namespace {
         self.observations().next_beat()
     }
 
+    /// Remembers a renewal of this process, once it was answered.
+    fn renewed(&self, lease: Lease, beat: i64) {
+        let now = Instant::now();
+        self.observations().saw((), lease.session, beat, now);
+    }
+
     /// Carries out a call on the thread of the connections.
     async fn call<T, F>(&self, verb: impl FnOnce(Verbs) -> F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, StoreError>> + Send + 'static,
     {
-        let verb = verb(self.verbs.clone());
-        self.verbs.handle.call(verb).await
+        let mut verbs = self.verbs.clone();
+        verbs.now = verbs.handle.now();
+        self.verbs.handle.call(verb(verbs)).await
     }
 }
 
@@ -89,8 +100,15 @@ fn base(prefix: &str, namespace: &str) -> String {
 impl Store for Namespace {
     async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError> {
         let (beat, max_records) = (self.next_beat(), self.max_records);
-        self.call(async move |verbs| verbs.create(&new, admission, beat, max_records).await)
-            .await
+        let created = self
+            .call(async move |verbs| verbs.create(&new, admission, beat, max_records).await)
+            .await?;
+        if let (Created::New(record), Some(lease)) = (&created, admission.claim)
+            && record.owner.is_some()
+        {
+            self.renewed(lease, beat);
+        }
+        Ok(created)
     }
 
     async fn claim(
@@ -100,14 +118,24 @@ impl Store for Namespace {
         limit: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
         let (beat, wants) = (self.next_beat(), wants.to_vec());
-        self.call(async move |verbs| verbs.claim(lease, beat, &wants, limit).await)
-            .await
+        let claimed = self
+            .call(async move |verbs| verbs.claim(lease, beat, &wants, limit).await)
+            .await?;
+        if !claimed.is_empty() {
+            self.renewed(lease, beat);
+        }
+        Ok(claimed)
     }
 
     async fn beat(&self, lease: Lease, reports: Vec<Report>) -> Result<Beat, StoreError> {
         let beat = self.next_beat();
-        self.call(async move |verbs| verbs.beat(lease, beat, &reports).await)
-            .await
+        let answer = self
+            .call(async move |verbs| verbs.beat(lease, beat, &reports).await)
+            .await?;
+        if !answer.owned.is_empty() {
+            self.renewed(lease, beat);
+        }
+        Ok(answer)
     }
 
     async fn finish(

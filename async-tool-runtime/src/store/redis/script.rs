@@ -14,7 +14,13 @@ pub(super) struct Script {
 macro_rules! scripts {
     ($($name:ident = $file:literal;)*) => {$(
         pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::new(concat!(include_str!("scripts/prelude.lua"), include_str!($file)))
+            Script::new(concat!(
+                include_str!("scripts/prelude.lua"),
+                include_str!("scripts/queue.lua"),
+                include_str!("scripts/transitions.lua"),
+                include_str!("scripts/indexes.lua"),
+                include_str!($file),
+            ))
         });
     )*};
 }

@@ -1,40 +1,47 @@
 //! The verbs: what their scripts are given, and what they answer.
 
+mod read;
+mod reap;
+
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::redis::Value;
 
-use super::error::{damaged, not_json, say};
+use super::error::{damaged, not_json};
 use super::handle::Handle;
 use super::rows::{self, Body, Row};
 use super::script::{self, Arguments, LARGEST, Reply, Script};
 use super::texts;
-use crate::store::sessions::Kept;
 use crate::store::{
-    Admission, Beat, Created, Cursor, Filter, Lease, Limit, LogLine, MAX_KEYS, Owned, Owner,
-    Reaped, Report, StepRecord, StoreError, Want, encoding,
+    Admission, Beat, Created, Lease, Limit, LogLine, MAX_KEYS, Owned, Report, StepRecord,
+    StoreError, Want, encoding,
 };
 use crate::task::{
-    CancelAck, End, Epoch, NewTask, Outcome, Refused, Release, TaskId, TaskRecord, Timestamp,
+    CancelAck, End, Epoch, Fingerprint, NewTask, Outcome, Refused, Release, TaskId, TaskRecord,
+    Timestamp,
 };
 
 type Written = Result<Result<(), Refused>, StoreError>;
-
-/// How many tasks one call of `list` looks at, so that the server has time for
-/// others.
-const LOOKED_AT: usize = 500;
 
 #[derive(Debug, Clone)]
 pub(super) struct Verbs {
     pub(super) handle: Handle,
     /// What the names of all keys begin with.
     pub(super) base: Arc<str>,
+    /// Instead of the server's time, for tests.
+    pub(super) now: Option<Timestamp>,
 }
 
 impl Verbs {
+    /// What all scripts are given first.
     fn arguments(&self) -> Arguments {
-        self.handle.arguments()
+        let arguments = match self.now {
+            Some(now) => Arguments::default().number(now.0),
+            None => Arguments::default().text(""),
+        };
+        arguments.number(TaskRecord::FORMAT.into())
     }
 
     async fn run(&self, script: &Script, arguments: &Arguments) -> Result<Value, StoreError> {
@@ -81,15 +88,10 @@ impl Verbs {
     ) -> Result<Created, StoreError> {
         let concurrency = encoding::concurrency_text(&new.concurrency).map_err(not_json)?;
         let (name, fingerprint) = match &new.key {
-            Some(key) => (
-                key.key.as_ref(),
-                encoding::fingerprint(key.fingerprint).to_vec(),
-            ),
-            None => ("", Vec::new()),
+            Some(key) => (key.key.as_ref(), fingerprint_text(key.fingerprint)),
+            None => ("", String::new()),
         };
-        let dedupe = new
-            .dedupe
-            .map(|dedupe| encoding::fingerprint(dedupe).to_vec());
+        let dedupe = new.dedupe.map(fingerprint_text).unwrap_or_default();
         loop {
             let arguments = self
                 .arguments()
@@ -102,8 +104,8 @@ impl Verbs {
                 .await?
                 .flag(new.key.is_some())
                 .text(name)
-                .bytes(fingerprint.clone())
-                .bytes(dedupe.clone().unwrap_or_default())
+                .text(&fingerprint)
+                .text(&dedupe)
                 .text(concurrency.as_deref().unwrap_or_default())
                 .number(new.max_attempts.into())
                 .number(millis(new.max_wait))
@@ -281,22 +283,6 @@ impl Verbs {
         self.write(&script::RECORD_STEP, &arguments, true).await
     }
 
-    pub(super) async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError> {
-        let mut read = ::redis::cmd("HGETALL");
-        read.arg(format!("{}s:{id}", self.base));
-        let answer = self.handle.send(&read).await?;
-        let kept: Vec<(String, String)> =
-            ::redis::from_redis_value(answer).map_err(|_| unexpected())?;
-        let mut steps = Vec::new();
-        for (name, value) in kept {
-            let (place, result) = value.split_once(':').ok_or_else(|| damaged("a step"))?;
-            let place: usize = place.parse().map_err(|_| damaged("a step"))?;
-            steps.push((place, StepRecord::new(name, result)));
-        }
-        steps.sort_by_key(|(place, _)| *place);
-        Ok(steps.into_iter().map(|(_, step)| step).collect())
-    }
-
     pub(super) async fn request_cancel(
         &self,
         id: TaskId,
@@ -314,174 +300,6 @@ impl Verbs {
         self.handle.durable().await?;
         Ok(Some(ack))
     }
-
-    pub(super) async fn get(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
-        let arguments = self.arguments().text(&id.to_string());
-        let (word, mut reply) = self.ask(&script::GET, &arguments).await?;
-        match word.as_str() {
-            "none" => Ok(None),
-            "found" => {
-                let row = Row::of(reply.value().ok_or_else(unexpected)?)?;
-                self.with_result(row).await
-            }
-            _ => Err(unexpected()),
-        }
-    }
-
-    /// None if the record is gone meanwhile: nothing else becomes of one that
-    /// has ended.
-    async fn with_result(&self, mut row: Row) -> Result<Option<TaskRecord>, StoreError> {
-        let body = match std::mem::replace(&mut row.body, Body::Apart) {
-            Body::Here(body) => Some(body),
-            Body::Apart => self.body("r:", row.record.id).await?,
-        };
-        Ok(body.map(|body| row.with_result(body)))
-    }
-
-    /// A large value, as it is.
-    async fn body(&self, kind: &str, id: TaskId) -> Result<Option<Arc<str>>, StoreError> {
-        let mut read = ::redis::cmd("GET");
-        read.arg(format!("{}{kind}{id}", self.base));
-        match self.handle.send(&read).await? {
-            Value::Nil => Ok(None),
-            value => Ok(Some(script::text(value).ok_or_else(unexpected)?.into())),
-        }
-    }
-
-    pub(super) async fn log(&self, id: TaskId, limit: usize) -> Result<Vec<LogLine>, StoreError> {
-        let limit = limit.min(LogLine::KEPT);
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let mut read = ::redis::cmd("LRANGE");
-        read.arg(format!("{}l:{id}", self.base))
-            .arg(format!("-{limit}"))
-            .arg(-1);
-        let answer = self.handle.send(&read).await?;
-        let kept: Vec<String> = ::redis::from_redis_value(answer).map_err(|_| unexpected())?;
-        let lines: Option<Vec<LogLine>> = kept.iter().map(|text| rows::line_of(text)).collect();
-        lines.ok_or_else(|| damaged("a log"))
-    }
-
-    pub(super) async fn list(
-        &self,
-        filter: &Filter,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<Vec<TaskRecord>, StoreError> {
-        let scope = match &filter.owner {
-            Owner::Anybody => None,
-            Owner::Nobody => Some(encoding::scope(None)),
-            Owner::Principal(principal) => Some(encoding::scope(Some(principal))),
-        };
-        let status = filter
-            .status
-            .map(|status| encoding::status_code(status).to_string());
-        let (mut after, mut listed) = (after, Vec::new());
-        while listed.len() < limit {
-            let (created, id) = match after {
-                Some(Cursor { created_at, id }) => {
-                    (created_at.0.min(LARGEST).to_string(), id.to_string())
-                }
-                None => (String::new(), String::new()),
-            };
-            let arguments = self
-                .arguments()
-                .flag(scope.is_some())
-                .text(scope.as_deref().unwrap_or_default())
-                .flag(filter.tool.is_some())
-                .text(filter.tool.as_deref().unwrap_or_default())
-                .text(status.as_deref().unwrap_or_default())
-                .count(limit - listed.len())
-                .count(LOOKED_AT)
-                .bytes(created)
-                .bytes(id);
-            let answer = Reply::of(self.run(&script::LIST, &arguments).await?);
-            let mut reply = answer.ok_or_else(unexpected)?;
-            for row in reply.list().ok_or_else(unexpected)? {
-                listed.push(Row::of(row)?.record);
-            }
-            let Some(mut last) = reply.list() else {
-                break;
-            };
-            let place = || damaged("a place in a list");
-            after = Some(Cursor::new(
-                Timestamp(last.parsed().ok_or_else(place)?),
-                last.parsed().ok_or_else(place)?,
-            ));
-        }
-        Ok(listed)
-    }
-
-    /// All sessions that own something.
-    pub(super) async fn sessions(&self) -> Result<Vec<Kept>, StoreError> {
-        let mut read = ::redis::cmd("HGETALL");
-        read.arg(format!("{}se", self.base));
-        let answer = self.handle.send(&read).await?;
-        let kept: Vec<(String, String)> =
-            ::redis::from_redis_value(answer).map_err(|_| unexpected())?;
-        let kept = kept.iter().map(|(session, value)| {
-            let (beats, lease) = value.split_once(' ')?;
-            Some(Kept {
-                session: rows::session_of(session)?,
-                beats: beats.parse().ok()?,
-                lease: Duration::from_millis(lease.parse().ok()?),
-            })
-        });
-        let kept: Option<Vec<Kept>> = kept.collect();
-        kept.ok_or_else(|| damaged("a session"))
-    }
-
-    /// Cleans up; with the next moment of the clock at which there may be
-    /// something to do.
-    pub(super) async fn reap(
-        &self,
-        limit: usize,
-        dead: &[Kept],
-    ) -> Result<(Reaped, Option<Duration>), StoreError> {
-        let texts = texts::of_reap().ok_or_else(|| say("the outcomes cannot be written"))?;
-        let arguments = self
-            .arguments()
-            .count(limit)
-            .number(texts.unstored)
-            .text(&texts.interrupted)
-            .text(&texts.late)
-            .text(&texts.again)
-            .count(dead.len())
-            .each(dead, |arguments, dead| {
-                let lease = millis(dead.lease);
-                arguments
-                    .bytes(rows::session(dead.session))
-                    .bytes(format!("{} {lease}", dead.beats))
-            });
-        let answer = Reply::of(self.run(&script::REAP, &arguments).await?);
-        answer.and_then(reaped).ok_or_else(unexpected)
-    }
-}
-
-fn reaped(mut reply: Reply) -> Option<(Reaped, Option<Duration>)> {
-    let mut ids = || -> Option<Vec<TaskId>> {
-        reply
-            .list()?
-            .map(|id| script::text(id)?.parse().ok())
-            .collect()
-    };
-    let reaped = Reaped {
-        requeued: ids()?,
-        interrupted: ids()?,
-        expired: ids()?,
-        purged: ids()?,
-        ready: reply.flag()?,
-        next: None,
-    };
-    let more = reply.flag()?;
-    let next = reply.text()?;
-    let next = match next.as_str() {
-        _ if more => Some(Duration::ZERO),
-        "" => None,
-        next => Some(Duration::from_millis(next.parse().ok()?)),
-    };
-    Some((reaped, next))
 }
 
 fn lease(arguments: Arguments, lease: Lease, beat: i64) -> Arguments {
@@ -500,6 +318,16 @@ fn lines(arguments: Arguments, lines: &[LogLine]) -> Arguments {
     let lines = &lines[surplus..];
     arguments.count(lines.len()).each(lines, |arguments, line| {
         arguments.number(line.number).bytes(rows::line(line))
+    })
+}
+
+/// In hexadecimal digits, since it is a part of names.
+fn fingerprint_text(fingerprint: Fingerprint) -> String {
+    let bytes = encoding::fingerprint(fingerprint);
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
     })
 }
 

@@ -5,54 +5,74 @@
 
 local session, beats, lease, limit = text(), text(), text(), number()
 
--- Looks through the queue of a tool, in which nothing is changed meanwhile.
-local function advance(want)
-  want.head = nil
-  while want.room > 0 do
-    if want.at > #want.members then
-      if want.ended then return end
-      want.members = redis.call(
-        'ZRANGE', base .. 'q:' .. want.tool, want.from, want.from + want.batch - 1, 'WITHSCORES'
-      )
-      want.ended = #want.members < 2 * want.batch
-      want.from, want.batch, want.at = want.from + want.batch, 1000, 1
-    else
-      local id, ready, concurrency = read_place(want.members[want.at])
-      local seq = tonumber(want.members[want.at + 1])
-      want.at = want.at + 2
-      if ready then
-        want.head = { id = id, seq = seq, concurrency = concurrency }
-        return
+-- Goes to the next task of a lane. False at its end.
+local function advance(lane)
+  local found = redis.call('ZRANGE', lane.key, lane.place, lane.place, 'WITHSCORES')
+  lane.place = lane.place + 1
+  lane.id, lane.seq = found[1], tonumber(found[2])
+  return lane.id ~= nil
+end
+
+-- The next lane of a tool in the order of their first tasks: what it needs,
+-- and its first task's place.
+local function peek(want)
+  if want.at > #want.lanes and not want.ended then
+    want.lanes = redis.call(
+      'ZRANGE', base .. 'q:' .. want.tool, want.from, want.from + want.batch - 1, 'WITHSCORES'
+    )
+    want.ended = #want.lanes < 2 * want.batch
+    want.from, want.batch, want.at = want.from + want.batch, 1000, 1
+  end
+  return want.lanes[want.at], tonumber(want.lanes[want.at + 1])
+end
+
+-- The lane of the oldest task of a tool that is ready.
+local function oldest_of(want)
+  while true do
+    local oldest
+    for place = #want.open, 1, -1 do
+      local lane = want.open[place]
+      if not lane.id or not has_room(lane.concurrency) then
+        table.remove(want.open, place)
+      elseif not oldest or lane.seq < oldest.seq then
+        oldest = lane
       end
+    end
+    local concurrency, first = peek(want)
+    if not concurrency or (oldest and oldest.seq < first) then return oldest end
+    want.at = want.at + 2
+    if has_room(concurrency) then
+      local key = base .. 'w:' .. lane_of(want.tool, concurrency)
+      local lane = { concurrency = concurrency, key = key, place = 0 }
+      if advance(lane) then table.insert(want.open, lane) end
     end
   end
 end
 
+let_in()
 local wants = {}
 for place = 1, number() do
   wants[place] = {
-    tool = text(), room = number(), members = {}, at = 1, from = 0, batch = 16, ended = false,
+    tool = text(), room = number(), open = {},
+    lanes = {}, at = 1, from = 0, batch = 16, ended = false,
   }
-  if limit > 0 then advance(wants[place]) end
 end
 
+-- Nothing is changed before all are found.
 local picked, claimed = {}, {}
 while #claimed < limit do
-  local oldest
+  local oldest, of
   for _, want in ipairs(wants) do
-    if want.head and (not oldest or want.head.seq < oldest.head.seq) then oldest = want end
+    local lane = want.room > 0 and oldest_of(want)
+    if lane and (not oldest or lane.seq < oldest.seq) then oldest, of = lane, want end
   end
   if not oldest then break end
-  local head = oldest.head
-  -- A claim of this round may have taken one of its concurrency keys.
-  if not picked[head.id] and has_room(head.concurrency) then
-    local task = load(head.id)
-    if task and not is_newer(task) then
-      picked[head.id] = true
-      hold(head.concurrency)
-      claimed[#claimed + 1] = task
-      oldest.room = oldest.room - 1
-    end
+  local task = not picked[oldest.id] and load(oldest.id)
+  if task and not is_newer(task) then
+    picked[oldest.id] = true
+    hold(oldest.concurrency)
+    claimed[#claimed + 1] = task
+    of.room = of.room - 1
   end
   advance(oldest)
 end

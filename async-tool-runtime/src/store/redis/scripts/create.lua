@@ -65,12 +65,16 @@ local function decide()
   end
 
   if redis.call('ZCARD', base .. 'la') >= max_records then return { 'full', 'records' } end
-  local claims = session ~= '' and has_room(concurrency) and not is_any_ready()
+  local claims = false
+  if session ~= '' and has_room(concurrency) then
+    let_in()
+    claims = not is_any_ready()
+  end
   if not claims then
-    local waiting = redis.call('ZCARD', base .. 'q:' .. tool)
+    local waiting = queued_of(tool)
     if session == '' or waiting > 0 then
       if waiting >= tool_queue then return { 'full', 'tool' } end
-      if redis.call('ZCARD', base .. 'qa') >= queue then return { 'full', 'queue' } end
+      if queued_in_all() >= queue then return { 'full', 'queue' } end
     end
   end
   if is_lost(arguments) then return { 'lost' } end

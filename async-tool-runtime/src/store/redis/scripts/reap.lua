@@ -116,7 +116,7 @@ foresee('dl', '-inf')
 foresee('bo', '(' .. int(now))
 foresee('x', '-inf')
 
-held, full = {}, {}
+let_in()
 reaped[5] = is_any_ready() and 1 or 0
 reaped[6] = more and 1 or 0
 reaped[7] = next_moment and int(math.max(next_moment - now, 0)) or ''
