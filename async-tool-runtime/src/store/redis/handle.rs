@@ -7,10 +7,10 @@ use ::redis::{Client, Cmd, Value};
 use super::address;
 use super::changes::Changes;
 use super::check::{check, is_in_cluster};
+use super::disk::Disk;
 use super::error::{failed, say};
 use super::link::{Link, Patience};
 use super::script::{Arguments, Script};
-use super::sync::Sync;
 use crate::engine::Clock;
 use crate::store::StoreError;
 use crate::store::driver::Driver;
@@ -28,7 +28,7 @@ pub(super) struct Handle {
     link: Link,
     pub(super) changes: Changes,
     /// Where what has to be durable waits for the disk.
-    sync: Option<Sync>,
+    disk: Option<Disk>,
     pub(super) prefix: Arc<str>,
     /// Instead of the server's clock, for tests.
     clock: Option<Clock>,
@@ -66,16 +66,16 @@ impl Handle {
         }
         let (changes, listening) = Changes::new(client.clone());
         driver.spawn(listening);
-        let sync = wait_aof.then(|| {
-            let (sync, syncing) = Sync::new(client, format!("{}:synced", options.prefix));
+        let disk = wait_aof.then(|| {
+            let (disk, syncing) = Disk::new(client, format!("{}:synced", options.prefix));
             driver.spawn(syncing);
-            sync
+            disk
         });
         Ok(Self {
             driver,
             link,
             changes,
-            sync,
+            disk,
             prefix: options.prefix,
             clock: options.clock,
         })
@@ -126,8 +126,8 @@ impl Handle {
 
     /// Completes when what was answered is as durable as was asked for.
     pub(super) async fn durable(&self) -> Result<(), StoreError> {
-        match &self.sync {
-            Some(sync) => sync.wait().await,
+        match &self.disk {
+            Some(disk) => disk.wait().await,
             None => Ok(()),
         }
     }

@@ -7,13 +7,13 @@
 mod address;
 mod changes;
 mod check;
+mod disk;
 mod error;
 mod handle;
 mod link;
 mod namespace;
 mod rows;
 mod script;
-mod sync;
 #[cfg(test)]
 mod tests;
 mod texts;

@@ -218,7 +218,7 @@ async fn nothing_is_left_when_retention_is_over() {
     let lease = lease();
     for number in 0..20_u64 {
         let mut new = task("t");
-        new.retention = Duration::from_secs(2);
+        new.retention = Duration::from_secs(4);
         new.key = Some(TaskKey::new(number.to_string(), fingerprint(number)));
         new.dedupe = Some(fingerprint(number));
         new.principal = (number % 2 == 0).then(|| Principal::new("ann"));
@@ -273,7 +273,7 @@ async fn nothing_is_left_when_retention_is_over() {
             assert_eq!(finished.expect("it works"), Ok(()));
         }
     }
-    tokio::time::sleep(Duration::from_millis(2100)).await;
+    tokio::time::sleep(Duration::from_millis(4100)).await;
     // The server itself has expired whatever nobody owns.
     let mut raw = place.raw().await;
     let tasks: Vec<String> = raw.ask(&["KEYS", &place.key("t:*")]).await;

@@ -57,7 +57,7 @@ async fn what_was_answered_survives_the_server() {
         kept.extend(some);
         failed += errors;
     }
-    assert!(kept.len() > 100, "{} were accepted", kept.len());
+    assert!(kept.len() > 20, "{} were accepted", kept.len());
     assert!(failed > 0, "nobody noticed");
     for id in &kept {
         let found = store.get(*id).await.expect("it works");

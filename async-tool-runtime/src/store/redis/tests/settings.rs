@@ -188,3 +188,18 @@ async fn a_prefix_has_no_braces() {
     let error = error.expect_err("it is refused").to_string();
     assert!(error.contains("braces"), "{error}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_url_names_it() {
+    let Some(server) = servers::redis() else {
+        return;
+    };
+    let store = crate::store::from_url(&server.url()).await;
+    store.expect("it connects");
+    let error = crate::store::from_url("redis://127.0.0.1:1").await.err();
+    let error = error.expect("there is no server").to_string();
+    assert!(error.starts_with("Redis store: "), "{error}");
+    let error = crate::store::from_url("mongodb:").await.err();
+    let error = error.expect("it is unknown").to_string();
+    assert!(error.contains("`redis://HOST:PORT`"), "{error}");
+}

@@ -23,11 +23,11 @@ type Waiting = oneshot::Sender<Result<(), StoreError>>;
 
 /// How calls ask for it.
 #[derive(Debug, Clone)]
-pub(super) struct Sync {
+pub(super) struct Disk {
     asks: mpsc::UnboundedSender<Waiting>,
 }
 
-impl Sync {
+impl Disk {
     /// With what is to be spawned, which ends with the last clone. `key` is
     /// written, and expires at once.
     pub(super) fn new(
