@@ -44,7 +44,7 @@ BEGIN
       CONTINUE WHEN v_rooms[v.place] <= 0 OR v.concurrency && v_full;
       v_none := without_room(p_ns, v.concurrency);
       IF v_none IS NOT NULL THEN
-        v_full := v_full || v_none;
+        v_full := and_full(v_full, v_none);
         CONTINUE;
       END IF;
       PERFORM 1 FROM tasks t WHERE t.seq = v.seq AND t.status = 0
@@ -57,7 +57,7 @@ BEGIN
       IF cardinality(v.concurrency) > 0 THEN
         v_none := take_slots(p_ns, v.seq, v.concurrency);
         IF v_none IS NOT NULL THEN
-          v_full := v_full || v_none;
+          v_full := and_full(v_full, v_none);
           CONTINUE;
         END IF;
       END IF;
