@@ -73,7 +73,7 @@ use namespace::Namespace;
 ///
 /// # The server
 ///
-/// PostgreSQL 13 or newer, its encoding UTF-8, and a user that may create a
+/// PostgreSQL 13 or newer (tests run with 15), its encoding UTF-8, and a user that may create a
 /// schema in the database, or owns the one that is there; then it creates what
 /// it needs when it connects, and brings a schema of an older version of this
 /// crate to its own. An older version refuses a newer schema.
@@ -81,7 +81,8 @@ use namespace::Namespace;
 /// A pooler such as PgBouncer must be in *session* mode: the connections have
 /// settings, prepared statements and `LISTEN`. It must be the primary: standbys
 /// cannot be written to. Text with a character 0 is kept; a principal of more
-/// than some 2000 bytes is refused by the server.
+/// than some 2000 bytes is refused by the server. What claims and creates cost
+/// grows with the number of queued tasks whose concurrency keys have no room.
 ///
 /// # The URL
 ///

@@ -25,12 +25,26 @@ const LOCK: i64 = 0x6173_796e_6374_6f6f;
 /// Makes sure that the schema is there, in the version of this program.
 pub(super) async fn prepare(connector: &Connector, schema: &str) -> Done<()> {
     let (client, _driven) = connector.connect(None).await?;
+    check_encoding(&client).await?;
     let known = version(&client, schema).await;
     match known.map_err(|error| fault(&error))? {
         Some(version) if version == latest() => Ok(()),
         Some(version) if version > latest() => Err(newer(version)),
         _ => migrate(&client, schema).await,
     }
+}
+
+async fn check_encoding(client: &Client) -> Done<()> {
+    let encoding = client.query_one("SHOW server_encoding", &[]).await;
+    let encoding: String = encoding
+        .and_then(|row| row.try_get(0))
+        .map_err(|error| fault(&error))?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(other(&format!(
+        "the encoding of the database is {encoding}; it must be UTF8"
+    )))
 }
 
 /// All of it in one transaction. If it fails, the connection is closed, and

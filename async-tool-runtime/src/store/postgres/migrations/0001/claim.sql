@@ -17,6 +17,7 @@ DECLARE
   v_again BIGINT[] := '{}';
   v_once BOOLEAN := false;
   v_passed BIGINT;
+  v_holds BOOLEAN := false;
   v_rounds INTEGER := 0;
   v_window BIGINT;
   v_seen BIGINT;
@@ -44,7 +45,7 @@ BEGIN
       CONTINUE WHEN v_rooms[v.place] <= 0 OR v.concurrency && v_full;
       v_none := without_room(p_ns, v.concurrency);
       IF v_none IS NOT NULL THEN
-        v_full := v_full || v_none;
+        v_full := and_full(v_full, v_none);
         CONTINUE;
       END IF;
       PERFORM 1 FROM tasks t WHERE t.seq = v.seq AND t.status = 0
@@ -57,7 +58,8 @@ BEGIN
       IF cardinality(v.concurrency) > 0 THEN
         v_none := take_slots(p_ns, v.seq, v.concurrency);
         IF v_none IS NOT NULL THEN
-          v_full := v_full || v_none;
+          v_holds := true;
+          v_full := and_full(v_full, v_none);
           CONTINUE;
         END IF;
       END IF;
@@ -74,8 +76,10 @@ BEGIN
       v_left := v_left - 1;
     END LOOP;
     IF v_seen < v_window THEN
-      EXIT WHEN v_passed IS NULL OR cardinality(v_taken) > 0 OR v_rounds = 3;
+      -- Who holds anything waits for nothing.
+      EXIT WHEN v_passed IS NULL OR v_holds OR cardinality(v_taken) > 0 OR v_rounds = 3;
       PERFORM 1 FROM tasks t WHERE t.seq = v_passed AND t.status = 0 FOR UPDATE;
+      v_holds := FOUND;
       v_rounds := v_rounds + 1;
       v_passed := NULL;
       v_after := 0;

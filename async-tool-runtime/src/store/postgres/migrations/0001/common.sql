@@ -141,29 +141,34 @@ BEGIN
 END
 $$;
 
--- Whether anything that is queued could be claimed. What waits for a key that
--- is known to be full is passed over without another look.
+-- Remembers a key that has no room, so that what waits for it is passed over
+-- without another look. Not too many: to look among them has its price as well.
+CREATE FUNCTION and_full(p_full TEXT[], p_entry TEXT) RETURNS TEXT[] LANGUAGE sql IMMUTABLE AS $$
+  SELECT CASE WHEN cardinality(p_full) < 32 THEN p_full || p_entry ELSE p_full END
+$$;
+
+-- Whether anything that is queued could be claimed.
 CREATE FUNCTION is_any_ready(p_ns INTEGER, p_now BIGINT, p_format INTEGER) RETURNS BOOLEAN
 LANGUAGE plpgsql AS $$
 DECLARE
   v_full TEXT[] := '{}';
-  v_concurrency TEXT[];
   v_none TEXT;
+  v RECORD;
 BEGIN
-  LOOP
-    SELECT t.concurrency INTO v_concurrency FROM tasks t
+  FOR v IN
+    SELECT t.concurrency FROM tasks t
       WHERE t.ns = p_ns AND t.status = 0 AND (t.not_before IS NULL OR t.not_before <= p_now)
-        AND t.format <= p_format AND NOT t.concurrency && v_full
-      ORDER BY t.tool, t.seq LIMIT 1;
-    IF NOT FOUND THEN
-      RETURN false;
-    END IF;
-    v_none := without_room(p_ns, v_concurrency);
+        AND t.format <= p_format
+      ORDER BY t.tool, t.seq
+  LOOP
+    CONTINUE WHEN v.concurrency && v_full;
+    v_none := without_room(p_ns, v.concurrency);
     IF v_none IS NULL THEN
       RETURN true;
     END IF;
-    v_full := v_full || v_none;
+    v_full := and_full(v_full, v_none);
   END LOOP;
+  RETURN false;
 END
 $$;
 
