@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::after::{check_list, check_sessions, works};
 use super::arena::{Arena, Scene};
 use super::callers::{Accepted, Caller};
-use super::checks::{Counts, check_end, check_lines};
+use super::checks::{Counts, Log, check_end, check_lines};
 use super::client::Client;
 use super::ledger::Line;
 
@@ -149,7 +149,7 @@ impl Storm {
             let client = client.expect("connects");
             for task in &accepted[namespace] {
                 let answer = client.finish(task.tool, &task.id, end).await;
-                check_end(task, &answer, &mut counts);
+                check_end(task, &answer, Log::Kept, &mut counts);
                 ends.insert(task.id.clone(), answer);
             }
             self.check_apart(&client, namespace, accepted).await;

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use crate::crash::after::{check_list, check_sessions, works};
 use crate::crash::arena::Scene;
 use crate::crash::callers::{Accepted, Caller};
-use crate::crash::checks::{Counts, check_end, check_lines};
+use crate::crash::checks::{Counts, Log, check_end, check_lines};
 use crate::crash::client::{Client, Target};
 use crate::crash::frozen::check_frozen;
 use crate::crash::kills::{print, setting};
@@ -60,6 +60,14 @@ impl Engine {
         match self {
             Self::Postgres(_) => format!("postgres://postgres@127.0.0.1:{port}/postgres"),
             Self::Redis(_) => format!("redis://127.0.0.1:{port}"),
+        }
+    }
+
+    /// Redis syncs every write here; PostgreSQL only what must survive a crash.
+    fn log(&self) -> Log {
+        match self {
+            Self::Postgres(_) => Log::LostWithTheStore,
+            Self::Redis(_) => Log::Kept,
         }
     }
 
@@ -186,7 +194,7 @@ impl Storm {
             .collect()
             .await;
         for task in accepted {
-            check_end(task, &ends[&task.id], &mut counts);
+            check_end(task, &ends[&task.id], self.engine.log(), &mut counts);
         }
         works(&legacy, end).await;
         works(&modern, end).await;
