@@ -53,9 +53,10 @@ use namespace::Namespace;
 /// It is the server's settings that decide how long tasks live:
 ///
 /// - **`appendonly yes` with `appendfsync everysec`**, which is usual: when this
-///   process, or the server's, is killed, nothing that had been answered is
-///   lost. When the power fails, the last second or two may be: tasks that had
-///   been accepted, and ends.
+///   process is killed, nothing that had been answered is lost. When the power
+///   fails, the last second or two may be: tasks that had been accepted, and
+///   ends. So they may when the server is killed while its disk is too slow for
+///   it, for then it puts off writing.
 /// - **`appendonly yes` with `appendfsync always`**, or
 ///   [`wait_aof`](RedisStoreBuilder::wait_aof): a power cut does not lose the
 ///   creation of a task, a claim, a recorded step, a retry, a request to stop,
