@@ -128,6 +128,20 @@ async fn a_claim_whose_answer_was_lost_is_given_back_and_runs_once() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_lost_claim_of_a_worker_that_does_nothing_else_is_given_back_too() {
+    let store = Flaky::new(MemoryStore::new());
+    let (server, runs) = counted(store.clone()).await;
+    store.lose_next_answer();
+    let keyed = json!({"millis": 10, "idempotency_key": "k"});
+    let lost = server.call("nap_initiate", keyed.clone()).await;
+    assert_eq!(lost.error_code(), Some("store_unavailable"));
+    let found = server.call("nap_initiate", keyed).await;
+    let end = server.finish("nap", found.id()).await;
+    assert_eq!(end["status"], "completed", "{}", end.text);
+    assert_eq!(runs.count(), 1);
+}
+
 /// A server on this store, and how often its tools were executed.
 async fn counted(store: Flaky) -> (TestServer, crate::tools::SharedRuns) {
     let runs = crate::tools::SharedRuns::default();

@@ -105,7 +105,7 @@ impl Engine {
         let reports: Vec<Report> = news.iter().map(|live| report(live)).collect();
         let logs: Vec<_> = reports.iter().map(|report| report.log.clone()).collect();
         let sent = Instant::now();
-        let claiming = self.worker.is_claiming();
+        let (claiming, doubts) = (self.worker.is_claiming(), self.worker.doubts());
         let (running, forsaken) = (self.worker.all(), self.worker.forsaken());
         let beat = Self::detached(async move { store.beat(lease, reports).await });
         let answered = match tokio::time::timeout(lease.duration / 3, beat).await {
@@ -123,6 +123,7 @@ impl Engine {
                 // While nothing is being claimed, everything of ours is known.
                 if !claiming && !self.worker.is_claiming() {
                     self.clear_unknown(owned).await;
+                    self.worker.settle_doubts(doubts);
                 }
                 true
             }

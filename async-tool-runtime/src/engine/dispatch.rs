@@ -39,6 +39,7 @@ impl Engine {
         let claimed = match claim.await {
             Ok(claimed) => claimed,
             Err(error) => {
+                self.worker.doubt();
                 // The sweeper's next round tries again.
                 tracing::warn!(%error, "could not claim queued tasks");
                 return;

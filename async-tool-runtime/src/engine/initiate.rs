@@ -142,7 +142,11 @@ impl Engine {
             ..Admission::new(queue.unwrap_or(limit), limit)
         };
         let sent = Instant::now();
-        let created = self.store.create(new, admission).await?;
+        let created = self.store.create(new, admission).await;
+        if created.is_err() && slot.is_some() {
+            self.worker.doubt();
+        }
+        let created = created?;
         if let Created::New(record) = &created {
             match slot {
                 Some(slot) if record.status == Status::Working => {

@@ -50,6 +50,11 @@ struct Load {
     running: usize,
     claiming: usize,
     lingering: usize,
+    /// How many claims got no answer: the store may have given this worker
+    /// tasks all the same.
+    doubts: u64,
+    /// How many of them a heartbeat has settled since.
+    settled: u64,
 }
 
 /// A claim under way: the store may have given this worker tasks that it does
@@ -257,12 +262,32 @@ impl Worker {
             .await;
     }
 
-    /// Completes when something runs, or a body goes on.
+    /// Completes when something runs, a body goes on, or nobody knows what was
+    /// claimed.
     pub(crate) async fn busy(&self) {
         let mut load = self.load.subscribe();
         let _ = load
-            .wait_for(|load| load.running > 0 || load.lingering > 0)
+            .wait_for(|load| load.running > 0 || load.lingering > 0 || load.doubts > load.settled)
             .await;
+    }
+
+    /// Says that a claim got no answer.
+    pub(crate) fn doubt(&self) {
+        self.load.send_modify(|load| load.doubts += 1);
+    }
+
+    /// How many claims got no answer so far.
+    pub(crate) fn doubts(&self) -> u64 {
+        self.load.borrow().doubts
+    }
+
+    /// Says that a heartbeat has told what became of so many of them.
+    pub(crate) fn settle_doubts(&self, doubts: u64) {
+        self.load.send_if_modified(|load| {
+            let more = doubts > load.settled;
+            load.settled = doubts.max(load.settled);
+            more
+        });
     }
 
     /// Asks everything to stop that runs now or is started later.

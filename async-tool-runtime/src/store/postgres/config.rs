@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{SslMode, TargetSessionAttrs};
 
 use super::error::{Done, other};
 
@@ -68,6 +68,11 @@ pub(super) fn parse(url: &str) -> Done<Target> {
     }
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(UNACKNOWLEDGED);
+    }
+    if config.get_target_session_attrs() == TargetSessionAttrs::Any {
+        // After a failover, a name may still lead to the server that was
+        // demoted.
+        config.target_session_attrs(TargetSessionAttrs::ReadWrite);
     }
     if config.get_application_name().is_none() {
         config.application_name("async-tool");

@@ -10,7 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use tokio_postgres::{AsyncMessage, Client, Config, Connection, Error, NoTls, Notification};
+use tokio_postgres::{
+    AsyncMessage, CancelToken, Client, Config, Connection, Error, NoTls, Notification,
+};
 
 use super::config::{CONNECT, Target};
 use super::error::{Done, fault, too_long};
@@ -48,12 +50,19 @@ impl Connector {
         self.config.as_ref().clone()
     }
 
-    /// How long connecting may take.
+    /// How long connecting may take: the timeout is that of each address.
     pub(super) fn patience(&self) -> Duration {
+        let hosts = self
+            .config
+            .get_hosts()
+            .len()
+            .max(self.config.get_hostaddrs().len());
+        let addresses = u32::try_from(hosts.max(1)).unwrap_or(u32::MAX);
         self.config
             .get_connect_timeout()
             .copied()
             .unwrap_or(CONNECT)
+            .saturating_mul(addresses)
     }
 
     /// Connects in time, or not at all; notifications go to `told`.
@@ -74,6 +83,18 @@ impl Connector {
         let (client, driven) = self.start(told).await?;
         client.batch_execute(SETTINGS).await?;
         Ok((client, driven))
+    }
+
+    /// Asks the server to stop what a connection is doing.
+    pub(super) async fn cancel(&self, token: CancelToken) {
+        #[cfg(feature = "postgres-tls")]
+        if let Some(connect) = self.tls.connector()
+            && token.cancel_query(connect).await.is_ok()
+        {
+            return;
+        }
+        // If that fails, the server's own limits end it.
+        let _ = token.cancel_query(NoTls).await;
     }
 
     #[cfg(not(feature = "postgres-tls"))]

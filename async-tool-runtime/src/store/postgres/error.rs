@@ -82,6 +82,14 @@ pub(super) fn is_transient(error: &tokio_postgres::Error) -> bool {
     )
 }
 
+/// Whether the server at the end of a connection is of no use any more.
+pub(super) fn is_demoted(error: &tokio_postgres::Error) -> bool {
+    matches!(
+        error.code().map(SqlState::code),
+        Some("25006" | "57P01" | "57P02" | "57P03")
+    )
+}
+
 /// Whether the server has forgotten a prepared statement, or it does not fit
 /// any more.
 pub(super) fn is_stale(error: &tokio_postgres::Error) -> bool {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
@@ -23,6 +23,10 @@ use crate::task::SessionId;
 
 /// How long a call may take, waiting for a connection and connecting included.
 const CALL: Duration = Duration::from_secs(30);
+/// How many connections there are for heartbeats alone.
+const BEATS: usize = 2;
+/// How long it may take to tell the server that nobody waits any more.
+const CANCEL: Duration = Duration::from_secs(5);
 /// How often a call is made again that others were in the way of.
 const TRIES: u32 = 8;
 
@@ -46,6 +50,10 @@ pub(super) struct Handle {
 
 struct Shared {
     pool: Pool,
+    /// Heartbeats do not wait behind other calls: they cost every task of a
+    /// worker that misses them.
+    beats: Pool,
+    connector: Connector,
     hub: Arc<Hub<i32>>,
     outbox: Arc<Outbox>,
 }
@@ -67,7 +75,7 @@ impl Handle {
         let channel = Channel::new(schema);
         let hub = Arc::new(Hub::default());
         let outbox = Arc::new(Outbox::default());
-        let pool = pool(&connector, pool_size)?;
+        let (calls, beats) = (pool(&connector, pool_size)?, pool(&connector, BEATS)?);
 
         let (to_migrate, of_schema) = (connector.clone(), quoted.clone());
         let (to_listen, heard) = (connector.clone(), channel.clone());
@@ -87,10 +95,16 @@ impl Handle {
             Arc::clone(&hub),
             listening,
         ));
-        driver.spawn(notify::run(connector, channel, Arc::clone(&outbox)));
+        driver.spawn(notify::run(connector.clone(), channel, Arc::clone(&outbox)));
         Ok(Self {
             driver,
-            shared: Arc::new(Shared { pool, hub, outbox }),
+            shared: Arc::new(Shared {
+                pool: calls,
+                beats,
+                connector,
+                hub,
+                outbox,
+            }),
             schema: quoted,
             sessions: Mutex::default(),
         })
@@ -107,7 +121,8 @@ impl Handle {
         params: Vec<Param>,
         read: impl FnOnce(&[Row]) -> Done<T> + Send + 'static,
     ) -> Done<T> {
-        self.run(sql, params, move |_, rows| read(&rows)).await
+        self.run(false, sql, params, move |_, rows| read(&rows))
+            .await
     }
 
     /// Runs one statement that writes to a namespace. What changed is told
@@ -119,7 +134,29 @@ impl Handle {
         params: Vec<Param>,
         read: impl FnOnce(&[Row]) -> Done<(T, Vec<Change>)> + Send + 'static,
     ) -> Done<T> {
-        self.run(sql, params, move |shared, rows| {
+        self.write_by(false, ns, sql, params, read).await
+    }
+
+    /// [`write`](Self::write), on a connection that other calls do not use.
+    pub(super) async fn beat<T: Send + 'static>(
+        &self,
+        ns: i32,
+        sql: &str,
+        params: Vec<Param>,
+        read: impl FnOnce(&[Row]) -> Done<(T, Vec<Change>)> + Send + 'static,
+    ) -> Done<T> {
+        self.write_by(true, ns, sql, params, read).await
+    }
+
+    async fn write_by<T: Send + 'static>(
+        &self,
+        beat: bool,
+        ns: i32,
+        sql: &str,
+        params: Vec<Param>,
+        read: impl FnOnce(&[Row]) -> Done<(T, Vec<Change>)> + Send + 'static,
+    ) -> Done<T> {
+        self.run(beat, sql, params, move |shared, rows| {
             let (answer, changes) = read(&rows)?;
             shared.tell(ns, &changes);
             Ok(answer)
@@ -129,6 +166,7 @@ impl Handle {
 
     async fn run<T: Send + 'static>(
         &self,
+        beat: bool,
         sql: &str,
         params: Vec<Param>,
         read: impl FnOnce(&Shared, Vec<Row>) -> Done<T> + Send + 'static,
@@ -137,7 +175,8 @@ impl Handle {
         let shared = Arc::clone(&self.shared);
         self.driver
             .call(async move {
-                let rows = shared.rows(&sql, &params).await?;
+                let pool = if beat { &shared.beats } else { &shared.pool };
+                let rows = shared.rows(pool, &sql, &params).await?;
                 read(&shared, rows)
             })
             .await
@@ -186,18 +225,24 @@ impl Shared {
         self.outbox.add(&told);
     }
 
-    async fn rows(&self, sql: &str, params: &[Param]) -> Done<Vec<Row>> {
+    async fn rows(&self, pool: &Pool, sql: &str, params: &[Param]) -> Done<Vec<Row>> {
         let deadline = Instant::now() + CALL;
         let mut tries = 0;
         loop {
-            let client = match timeout_at(deadline, self.pool.get()).await {
+            let client = match timeout_at(deadline, pool.get()).await {
                 Ok(client) => client.map_err(|error| error::pool_fault(&error))?,
                 Err(_) => return Err(error::too_long()),
             };
             let Ok(done) = timeout_at(deadline, execute(&client, sql, params)).await else {
+                // Otherwise the server might go on with it, and hold what it has
+                // locked, for longer than the connection lasts.
+                let (connector, token) = (self.connector.clone(), client.cancel_token());
+                tokio::spawn(async move {
+                    let _ = timeout(CANCEL, connector.cancel(token)).await;
+                });
                 // The others are likely to be no better.
                 drop(Object::take(client));
-                self.pool.retain(|_, _| false);
+                pool.retain(|_, _| false);
                 return Err(error::too_long());
             };
             let error = match done {
@@ -207,7 +252,12 @@ impl Shared {
             tries += 1;
             if error.as_db_error().is_none() {
                 drop(Object::take(client));
-                self.pool.retain(|client, _| !client.is_closed());
+                pool.retain(|client, _| !client.is_closed());
+                return Err(error::fault(&error));
+            }
+            if error::is_demoted(&error) {
+                drop(Object::take(client));
+                pool.retain(|_, _| false);
                 return Err(error::fault(&error));
             }
             if tries < TRIES && error::is_transient(&error) {

@@ -47,15 +47,14 @@ use namespace::Namespace;
 ///
 /// Handles are cheap to clone. All namespaces that one of them serves share a
 /// thread and its connections: a pool of at most
-/// [`pool_size`](PostgresStoreBuilder::pool_size), one that listens for changes
-/// and one that tells them. They end with the last handle and the last server.
+/// [`pool_size`](PostgresStoreBuilder::pool_size), two for heartbeats, one that
+/// listens for changes and one that tells them. They end with the last handle and the last server.
 ///
 /// # What is guaranteed
 ///
 /// - **When a process is killed**, nothing that had been answered is lost.
-/// - **When the server loses power**, neither is the creation of a task, the
-///   claim of one that must not be started twice, a recorded step, a retry, a
-///   request to stop, or the end: those are committed with
+/// - **When the server loses power**, neither is the creation of a task, a
+///   claim, a recorded step, a retry, a request to stop, or the end: those are committed with
 ///   `synchronous_commit = on`, or what stronger setting the server has. Progress,
 ///   log lines and what is repeated or taken over anyway may be lost with the
 ///   last moments. After a failover to a standby the same holds of what had been

@@ -137,7 +137,7 @@ impl Store for Namespace {
         params.extend(arrays::reports(reports)?);
         let beat: Beat = self
             .handle
-            .write(
+            .beat(
                 self.ns,
                 "SELECT * FROM @.beat($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
                  $14, $15)",

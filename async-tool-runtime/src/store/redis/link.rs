@@ -222,7 +222,12 @@ impl Link {
 fn ends_a_connection(error: &RedisError) -> bool {
     error.is_io_error()
         || error.is_unrecoverable_error()
-        || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+        || matches!(
+            error.kind(),
+            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
+        )
+        // Before 7.0, what a script met was in the text alone.
+        || error.detail().is_some_and(|text| text.contains("READONLY"))
 }
 
 /// Whether another server of a cluster has what was asked for, or will have it

@@ -54,8 +54,8 @@ use namespace::Namespace;
 ///
 /// - **`appendonly yes` with `appendfsync everysec`**, which is usual: when this
 ///   process is killed, nothing that had been answered is lost. When the power
-///   fails, the last second or two may be: tasks that had been accepted, and
-///   ends. So they may when the server is killed while its disk is too slow for
+///   fails, the last second or two may be: tasks that had been accepted, claims
+///   (then a task is executed again), and ends. So they may when the server is killed while its disk is too slow for
 ///   it, for then it puts off writing.
 /// - **`appendonly yes` with `appendfsync always`**, or
 ///   [`wait_aof`](RedisStoreBuilder::wait_aof): a power cut does not lose the
@@ -84,9 +84,10 @@ use namespace::Namespace;
 /// as prefix unless said otherwise; so they are in one slot of a cluster. They
 /// are in database 0 unless the URL says otherwise. When the last record of a
 /// namespace is purged, no key is left. Once a record's retention is over, the
-/// server itself expires it. The user needs `EVAL`, `EVALSHA`, `INFO`,
-/// `SUBSCRIBE` and the commands on strings, hashes, lists, sets and sorted sets
-/// for these keys, and the channels of the same names.
+/// server itself expires it. The user needs `EVAL`, `EVALSHA`, `TIME`, `INFO`,
+/// `PING`, `PUBLISH`, `SUBSCRIBE` and the commands on keys, strings, hashes,
+/// lists, sets and sorted sets for these keys, and the channels of the same
+/// names. Without `PUBLISH`, others find changes out by looking now and then.
 ///
 /// A newer version of this crate may keep records that this one does not know:
 /// it refuses them by name where it is asked for one, and leaves them alone

@@ -29,7 +29,7 @@ const FILL: &str = "
     INSERT INTO steps (task, digest, name, result)
       SELECT g, '', '', '1' FROM generate_series(880000, 979999) g;
     INSERT INTO log SELECT g, 1, 1, 'line' FROM generate_series(880000, 979999) g;
-    INSERT INTO sessions SELECT DISTINCT 1, owner, 1, 3600000, 1 FROM tasks WHERE owner IS NOT NULL;
+    INSERT INTO sessions SELECT DISTINCT 1, owner, 1, 3600000 FROM tasks WHERE owner IS NOT NULL;
     INSERT INTO slots SELECT 1, 'k', n, 980000 + n, 0 FROM generate_series(1, 2) n;
     INSERT INTO slots SELECT 1, 'k' || n, 1, NULL, 4000000000000 FROM generate_series(1, 20000) n;
     INSERT INTO counters (ns, records) VALUES (1, 1000000);

@@ -4,6 +4,7 @@
 -- SESSION BEATS LEASE KEPT REPORTS (ID EPOCH NUMBER REVISION PROGRESS lines)*
 --   -> (id, epoch, status, cancel)*
 
+may_exceed_memory()
 local session, beats, lease, kept = text(), text(), text(), number()
 
 for _ = 1, number() do

@@ -3,6 +3,7 @@
 -- SESSION BEATS LEASE LIMIT WANTS (TOOL ROOM)*
 --   -> row*, with the arguments
 
+may_exceed_memory()
 local session, beats, lease, limit = text(), text(), text(), number()
 
 -- Goes to the next task of a lane. False at its end.

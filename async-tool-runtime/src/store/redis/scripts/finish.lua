@@ -4,6 +4,7 @@
 --   -> {'done'} | {'terminal'} | {'fenced'} | {'missing'} | {'newer', format}
 --      | {'lost'}
 
+may_exceed_memory()
 local id, epoch, revision, status, outcome = text(), number(), number(), number(), text()
 local ahead, lingers, result, kept = text() == '1', text() == '1', large(), number()
 local lines = read_lines()

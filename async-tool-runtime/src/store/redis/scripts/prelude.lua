@@ -84,9 +84,16 @@ local function tell_task(id) tell(1, id) end
 local function tell_cancel(id) tell(2, id) end
 local function tell_queued() tell(3) end
 
+-- For verbs without which memory would never be freed: once a script has
+-- written, the server refuses it nothing for want of memory.
+local function may_exceed_memory()
+  redis.call('DEL', base .. 'none')
+end
+
 local function answer(reply)
   if #told > 0 then
-    redis.call('PUBLISH', base .. 'changes', table.concat(told))
+    -- All is done by now, and changes may get lost.
+    redis.pcall('PUBLISH', base .. 'changes', table.concat(told))
   end
   return reply
 end

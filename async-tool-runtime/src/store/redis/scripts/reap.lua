@@ -7,6 +7,7 @@
 -- again, UNSTORED what a takeover adds to the revision. `next` is in how many
 -- milliseconds the clock has come to the next moment, or empty.
 
+may_exceed_memory()
 local limit, unstored, interrupted, late, again =
   number(), number(), text(), text(), text()
 local reaped = { {}, {}, {}, {} }
@@ -38,6 +39,27 @@ local function take_over(task)
   tell_task(id)
 end
 
+local function due(key, place)
+  return redis.call('ZRANGEBYSCORE', base .. key, '-inf', int(now), 'LIMIT', place, 1)[1]
+end
+
+-- Places that are left to newer versions.
+local skipped = 0
+while #reaped[4] < limit do
+  local member = due('x', skipped)
+  if not member then break end
+  local id, tool, scope = read_tomb(member)
+  local task = load(id)
+  if task and is_newer(task) then
+    skipped = skipped + 1
+  else
+    may_start = may_start or (task and task.owner and task.concurrency) ~= nil
+    purge(id, tool, scope, task)
+    tell_task(id)
+    table.insert(reaped[4], id)
+  end
+end
+
 local left = limit
 for _ = 1, number() do
   local session, seen = text(), text()
@@ -57,12 +79,7 @@ for _ = 1, number() do
   end
 end
 
-local function due(key, place)
-  return redis.call('ZRANGEBYSCORE', base .. key, '-inf', int(now), 'LIMIT', place, 1)[1]
-end
-
--- Places that are left to newer versions.
-local skipped = 0
+skipped = 0
 while #reaped[3] < limit do
   local id = due('dl', skipped)
   if not id then break end
@@ -77,21 +94,6 @@ while #reaped[3] < limit do
   end
 end
 
-skipped = 0
-while #reaped[4] < limit do
-  local member = due('x', skipped)
-  if not member then break end
-  local id, tool, scope = read_tomb(member)
-  local task = load(id)
-  if task and is_newer(task) then
-    skipped = skipped + 1
-  else
-    may_start = may_start or (task and task.owner and task.concurrency) ~= nil
-    purge(id, tool, scope, task)
-    tell_task(id)
-    table.insert(reaped[4], id)
-  end
-end
 if may_start then tell_queued() end
 
 -- The first moment of an index that is not left to newer versions.

@@ -6,6 +6,7 @@
 -- KIND is `stopped`, `unstarted` or `retry`; PROGRESS is what is shown while
 -- the next attempt is waited for.
 
+may_exceed_memory()
 local id, epoch, kind, pause = text(), number(), text(), number()
 local progress, revision, kept = text(), number(), number()
 local lines = read_lines()

@@ -3,6 +3,7 @@
 -- ID REASON
 --   -> {'none'} | {'ended'} | {'requested'} | {'unchanged'} | {'newer', format}
 
+may_exceed_memory()
 local id, reason = text(), text()
 
 local task = load(id)

@@ -9,7 +9,7 @@ use super::integrity::check_integrity;
 use super::link::Patience;
 use super::proxy::Rules;
 use super::*;
-use crate::store::Change;
+use crate::store::{Change, End, Outcome};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_survives_the_server() {
@@ -184,16 +184,25 @@ async fn what_a_server_refuses_is_said_and_over_when_it_is() {
         let error = created.expect_err("it is refused").to_string();
         assert!(error.contains(said), "{error}");
         let wants = [Want::new("t".into(), 1)];
-        let error = store.claim(lease(), &wants, 1).await;
-        let error = error.expect_err("it is refused").to_string();
-        assert!(error.contains(said), "{error}");
+        let claimed = store.claim(lease(), &wants, 1).await;
+        if said == "memory is full" {
+            // What frees memory in the end is not refused.
+            let task = &claimed.expect("it works")[0];
+            let end = End::new(Outcome::Completed("1".into()), 0);
+            let ended = store.finish(task.id, task.epoch, end).await;
+            assert_eq!(ended.expect("it works"), Ok(()));
+            store.reap(10).await.expect("it works");
+        } else {
+            let error = claimed.expect_err("it is refused").to_string();
+            assert!(error.contains(said), "{error}");
+        }
         let found = store.get(id).await.expect("reading works");
         assert!(found.is_some());
         let () = raw.ask(&words(right)).await;
         queued(store.as_ref(), task("t")).await;
         check_integrity(&place).await;
     }
-    assert_eq!(claim(store.as_ref(), lease(), "t", 9).await.len(), 3);
+    assert_eq!(claim(store.as_ref(), lease(), "t", 9).await.len(), 2);
 }
 
 /// Its connections are there, and it does not answer.

@@ -15,7 +15,6 @@ DECLARE
   v_none TEXT;
   v_taken BIGINT[] := '{}';
   v_again BIGINT[] := '{}';
-  v_once BOOLEAN := false;
   v_passed BIGINT;
   v_holds BOOLEAN := false;
   v_rounds INTEGER := 0;
@@ -70,7 +69,6 @@ BEGIN
       IF v.attempt > 0 THEN
         v_again := v_again || v.seq;
       END IF;
-      v_once := v_once OR v.max_attempts <= 1;
       v_taken := v_taken || v.seq;
       v_rooms[v.place] := v_rooms[v.place] - 1;
       v_left := v_left - 1;
@@ -93,9 +91,6 @@ BEGIN
     DELETE FROM results WHERE task = ANY (v_again);
   END IF;
   PERFORM renew_session(p_ns, p_session, p_lease, p_beats);
-  IF NOT v_once THEN
-    PERFORM need_not_be_durable();
-  END IF;
   RETURN QUERY SELECT 0::smallint, v_now, t.format, t.id, t.status, t.epoch, t.revision, t.report,
       t.attempt, t.max_attempts, t.owner, t.not_before, t.created_at, t.started_at,
       t.finished_at, t.deadline, t.retention, t.tool, t.scope, t.concurrency, t.cancel,

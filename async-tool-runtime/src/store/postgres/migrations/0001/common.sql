@@ -183,23 +183,27 @@ $$;
 CREATE FUNCTION renew_session(p_ns INTEGER, p_session UUID, p_lease BIGINT, p_beats BIGINT)
 RETURNS VOID LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO sessions AS s (ns, session, beats, lease, renewed)
-    VALUES (p_ns, p_session, p_beats, p_lease, now_ms())
+  INSERT INTO sessions AS s (ns, session, beats, lease)
+    VALUES (p_ns, p_session, p_beats, p_lease)
     ON CONFLICT ON CONSTRAINT sessions_pkey DO UPDATE
-      SET beats = excluded.beats, lease = excluded.lease, renewed = excluded.renewed;
+      SET beats = excluded.beats, lease = excluded.lease;
 END
 $$;
 
 -- Makes sure that there is a row of a session that is given a task, and that
--- it stays. Renews the lease, and returns true, unless that has just been done:
--- calls that are renewed one after the other would wait for each other's disk.
+-- it stays. Renews the lease, and returns true, unless another call is about to
+-- do so: calls that waited for each other would wait for each other's disk.
 CREATE FUNCTION keep_session(p_ns INTEGER, p_session UUID, p_lease BIGINT, p_beats BIGINT)
 RETURNS BOOLEAN LANGUAGE plpgsql AS $$
 BEGIN
-  PERFORM 1 FROM sessions s WHERE s.ns = p_ns AND s.session = p_session AND s.lease = p_lease
-    AND now_ms() - s.renewed BETWEEN 0 AND p_lease / 6 FOR KEY SHARE;
+  PERFORM 1 FROM sessions s WHERE s.ns = p_ns AND s.session = p_session FOR KEY SHARE;
   IF FOUND THEN
-    RETURN false;
+    PERFORM 1 FROM sessions s WHERE s.ns = p_ns AND s.session = p_session
+      FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+      -- That renewal counts from its commit, which is yet to come.
+      RETURN false;
+    END IF;
   END IF;
   PERFORM renew_session(p_ns, p_session, p_lease, p_beats);
   RETURN true;

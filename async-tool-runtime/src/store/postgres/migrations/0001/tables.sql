@@ -109,14 +109,12 @@ CREATE TABLE log (
   PRIMARY KEY (task, number)
 );
 
--- Exists while it owns tasks. `beats` changes with each renewal; `renewed` is
--- when the last one was.
+-- Exists while it owns tasks. `beats` changes with each renewal.
 CREATE TABLE sessions (
   ns INTEGER NOT NULL,
   session UUID NOT NULL,
   beats BIGINT NOT NULL,
   lease BIGINT NOT NULL,
-  renewed BIGINT NOT NULL,
   PRIMARY KEY (ns, session)
 ) WITH (fillfactor = 50);
 
