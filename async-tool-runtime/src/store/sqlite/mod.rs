@@ -61,7 +61,7 @@ use namespace::Namespace;
 ///   when each client of a stdio server starts its own. No task is executed
 ///   twice. What one of them does, the others look for every 10 ms while
 ///   somebody asks them for tasks, every 50 ms while they execute some, and
-///   every second otherwise. Tasks of a process that died are taken over at the
+///   every 1.25 s otherwise. Tasks of a process that died are taken over at the
 ///   latest two leases later; that is told by a monotonic clock, so that wall
 ///   clocks that jump and laptops that sleep kill no task.
 /// - A process that has nothing to do writes nothing, and looks for what others

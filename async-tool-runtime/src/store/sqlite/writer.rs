@@ -34,7 +34,7 @@ const BATCH: usize = 256;
 /// otherwise.
 const ATTENTIVE: Duration = Duration::from_millis(10);
 const WORKING: Duration = Duration::from_millis(50);
-const DROWSY: Duration = Duration::from_secs(1);
+const DROWSY: Duration = Duration::from_millis(1250);
 /// How long after a call somebody may still be waiting: waiting calls of the
 /// engine come back every two seconds.
 const ATTENTION: Duration = Duration::from_secs(3);
