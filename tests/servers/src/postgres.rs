@@ -38,9 +38,14 @@ impl Postgres {
             crate::missing("postgres");
             return None;
         };
-        let directory = TempDir::new().expect("a directory");
-        // It refuses to be root.
+        // It refuses to be root, and another user may not reach root's own
+        // directory of temporary files.
         let user = geteuid().is_root().then(unprivileged);
+        let directory = match user {
+            Some(_) => TempDir::new_in("/tmp"),
+            None => TempDir::new(),
+        };
+        let directory = directory.expect("a directory");
         if let Some(User { uid, gid }) = user {
             std::os::unix::fs::chown(directory.path(), Some(uid), Some(gid))
                 .expect("root may give directories away");
@@ -105,6 +110,8 @@ impl Postgres {
             &format!("port={}", self.port),
             "max_connections=300",
             "shared_buffers=64MB",
+            // Containers have little of the system's shared memory.
+            "dynamic_shared_memory_type=mmap",
         ] {
             arguments.extend(["-c".to_owned(), setting.to_owned()]);
         }
