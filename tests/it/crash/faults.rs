@@ -10,7 +10,7 @@ use async_tool::testing::Answer;
 use rusqlite::Connection;
 use serde_json::json;
 use tokio::process::Command;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::arena::Scene;
 use super::client::Client;
@@ -20,6 +20,9 @@ const END: Duration = Duration::from_secs(60);
 
 /// Such that a busy machine does not lose it by itself.
 const LEASE: Duration = Duration::from_millis(1500);
+
+/// How long the store is away.
+const OUTAGE: Duration = Duration::from_secs(10);
 
 /// A server with tasks on their way.
 struct Busy {
@@ -90,6 +93,7 @@ async fn a_lock_that_is_kept_stops_attempts_and_refuses_calls_until_it_is_gone()
     host.lease = LEASE;
     let busy = Busy::start(&host, 3_000).await;
     let lock = lock(&host);
+    let unlock = Instant::now() + OUTAGE;
     // It takes the store a while to lose patience. Reading goes on.
     let mut refused = Box::pin(busy.initiate());
     let seen = tokio::select! {
@@ -105,6 +109,7 @@ async fn a_lock_that_is_kept_stops_attempts_and_refuses_calls_until_it_is_gone()
         refused.text
     );
     assert_eq!(refused["error"]["retryable"], true);
+    sleep_until(unlock).await;
     drop(lock);
     busy.heals().await;
 }
@@ -153,7 +158,7 @@ async fn a_full_disk_stops_attempts_and_refuses_calls_until_there_is_room() {
     assert!(size > ROOM, "nothing would have to grow: {size}");
     busy.process.limit_files(Some(ROOM));
     let since = Instant::now();
-    while since.elapsed() < host.lease * 2 {
+    while since.elapsed() < OUTAGE {
         let refused = busy.initiate().await;
         assert_eq!(
             refused.error_code(),
