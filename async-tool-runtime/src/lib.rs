@@ -33,7 +33,10 @@ pub mod __private;
 
 pub use builder::{AsyncToolsBuilder, BuildError};
 pub use context::TaskContext;
-pub use descriptor::{Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry};
+pub use descriptor::{
+    Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry, Surface, Surfaces,
+    Undeclared,
+};
 pub use error::{BoxError, Cancelled, ToolError};
 pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;

@@ -157,6 +157,7 @@ fn failure(error: RunError, result_limit: usize) -> TaskFailure {
         message: shortened(failure.message, MAX_FAILURE),
         retryable: failure.retryable,
         details,
+        protocol_code: failure.protocol_code,
     }
 }
 
@@ -176,6 +177,7 @@ fn described(error: RunError) -> TaskFailure {
                 message: facts.message,
                 retryable: facts.retryable,
                 details: facts.details,
+                protocol_code: facts.protocol_code,
             }
         }
         RunError::Encode(EncodeError::TooLarge { limit }) => TaskFailure::new(

@@ -48,17 +48,19 @@ pub(crate) trait Reporter: Send {
     fn report<'a>(&'a mut self, waited: Duration, view: &'a View) -> BoxFuture<'a, ()>;
 }
 
-/// Whose request it is and about which tool.
+/// Whose request it is and about tasks of which tool.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker<'a> {
-    pub(crate) tool: &'a str,
+    /// None: of any.
+    pub(crate) tool: Option<&'a str>,
     pub(crate) principal: Option<&'a Principal>,
 }
 
 impl Asker<'_> {
     /// A task of somebody else or of another tool does not exist for them.
     fn may_see(&self, record: &TaskRecord) -> bool {
-        &*record.tool == self.tool && record.principal.as_ref() == self.principal
+        let of_tool = self.tool.is_none_or(|tool| *tool == *record.tool);
+        of_tool && record.principal.as_ref() == self.principal
     }
 }
 

@@ -182,7 +182,7 @@ impl ToolServer {
 
 fn asker<'a>(member: &'a Member, principal: Option<&'a Principal>) -> Asker<'a> {
     Asker {
-        tool: &member.entry.name,
+        tool: Some(&member.entry.name),
         principal,
     }
 }
