@@ -227,6 +227,10 @@ impl Tool {
         let descriptor = self.descriptor();
         let borrows = self.borrows();
         let run = self.run();
+        // What a function returns may be more private than the function.
+        let output_type = quote_spanned! {self.function.span()=>
+            type Output = <#output as #private::Returns<#is_result>>::Output;
+        };
         quote! {
             #[automatically_derived]
             impl #private::AsyncTool for #tool_type
@@ -235,7 +239,7 @@ impl Tool {
                 for<'any> #output: #private::Outcome<#is_result>,
             {
                 type Input = #input_type;
-                type Output = <#output as #private::Returns<#is_result>>::Output;
+                #output_type
 
                 fn descriptor(&self) -> &'static #private::Descriptor {
                     static DESCRIPTOR: #private::Descriptor = #descriptor;
@@ -392,9 +396,7 @@ impl Tool {
     /// is the same rustc prints once.
     fn run(&self) -> TokenStream {
         let Self {
-            function,
-            input_type,
-            ..
+            callee, input_type, ..
         } = self;
         let private = self.private();
         let is_result = self.is_result();
@@ -412,7 +414,7 @@ impl Tool {
             .then(|| quote!(let _ = #input;));
         let ignore_call =
             (self.arguments().count() == self.params.len()).then(|| quote!(let _ = #call;));
-        let at = function.span();
+        let at = self.function.span();
         let future = quote_spanned! {at=>
             impl ::core::future::Future<
                 Output = ::core::result::Result<Self::Output, #private::BoxError>
@@ -423,7 +425,7 @@ impl Tool {
             fn run(&self, #input: #input_type, #call: #private::Call<'_>) -> #future {
                 #ignore_input
                 #ignore_call
-                #private::drive::<#is_result, #future_type>(#function(#(#values),*))
+                #private::drive::<#is_result, #future_type>(#callee(#(#values),*))
             }
         }
     }

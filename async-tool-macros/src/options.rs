@@ -133,6 +133,11 @@ pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Options>
     options.filter(|_| errors.count() == before)
 }
 
+/// Whether there is such an option of a tool.
+pub(crate) fn is_known(meta: &Meta) -> bool {
+    Given::from_list(&[NestedMeta::Meta(meta.clone())]).is_ok()
+}
+
 /// Reads a list of options by name.
 ///
 /// Each is read by itself first: darling gives nothing where one is unknown,

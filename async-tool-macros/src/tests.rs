@@ -217,6 +217,80 @@ fn with_a_mistake_only_the_function_is_left() {
 }
 
 #[test]
+fn methods() {
+    check(
+        quote!(crate = ::renamed),
+        quote! {
+            #[allow(deprecated)]
+            impl store::Server<u8> {
+                const LIMIT: Limits = Limits { most: 3 };
+
+                /// Compile a project.
+                #[async_tool(timeout = "15m")]
+                pub async fn build(
+                    &self,
+                    /// Directory that holds Cargo.toml.
+                    project: PathBuf,
+                    like: [Self; Self::LENGTH],
+                    task: &TaskContext,
+                ) -> Outcome<Self> {
+                    self.inner(project, task).await
+                }
+
+                /// Not a tool.
+                fn inner(&self, project: PathBuf) {}
+
+                #[cfg(unix)]
+                #[renamed::async_tool(crate = ::other)]
+                async fn clean(self: &Arc<Self>) {}
+
+                #[async_tool]
+                async fn new() {}
+            }
+        },
+        expect_file!["../tests/expand/methods.rs"],
+    );
+}
+
+#[test]
+fn a_method_with_a_mistake_is_no_tool_and_the_others_are() {
+    let (text, errors) = expand(
+        quote!(),
+        quote! {
+            impl Server {
+                #[async_tool(timeout = "soon")]
+                async fn build(self, /** Where. */ project: &str) {
+                    project.len();
+                }
+
+                #[async_tool]
+                const NAME: Name = Name { letters: [] };
+
+                #[async_tool(input = Request, tool = Cleaner)]
+                async fn clean(&self) {}
+            }
+        },
+    );
+    assert_eq!(errors, 4);
+    expect_file!["../tests/expand/mistake_in_a_method.rs"].assert_eq(&text);
+}
+
+#[test]
+fn an_impl_block_without_tools_is_left_alone() {
+    let item = quote! {
+        impl<T> Server<{ 1 }> where T: Clone {
+            #![allow(unused)]
+            const LENGTH: usize = 1;
+            made!{}
+            fn build(&self) -> Array<{ 2 }> { let half_typed = self. }
+        }
+    };
+    let (tokens, errors) = crate::attribute(quote!(), item.clone());
+    assert_eq!(errors.count(), 2);
+    assert_eq!(tokens.to_string(), item.to_string());
+}
+
+#[test]
 fn what_is_no_function_is_left_alone() {
     let item = quote! {
         struct Build {

@@ -9,6 +9,7 @@
 
 mod arguments;
 mod descriptor;
+mod methods;
 mod registration;
 mod results;
 mod state;
