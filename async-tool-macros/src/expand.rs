@@ -18,7 +18,7 @@ use syn::{Ident, Visibility};
 
 use crate::concurrency_key::Resolved;
 use crate::model::Tool;
-use crate::options::{Annotations, Dedupe, Names, OnInterrupt};
+use crate::options::{Annotations, Dedupe, Names, OnInterrupt, Undeclared};
 use crate::params::{Argument, Param};
 use crate::retry::Retry;
 use crate::serde_attrs;
@@ -289,6 +289,12 @@ impl Tool {
         set("retry", self.retry());
         set("dedupe", self.dedupe());
         set("concurrency_key", self.concurrency_key());
+        set(
+            "interactive",
+            options.interactive.then(TokenStream::default),
+        );
+        set("surfaces", self.surfaces());
+        set("undeclared", self.undeclared());
         set("names", self.names());
         set("annotations", self.annotations());
         calls
@@ -335,12 +341,37 @@ impl Tool {
         Some(chain(&start, [("limit", limit.map(count))]))
     }
 
+    fn surfaces(&self) -> Option<TokenStream> {
+        let private = self.private();
+        let given = self.options.surface?;
+        let surfaces = [
+            (given.family, quote!(Family)),
+            (given.shared, quote!(Shared)),
+            (given.native, quote!(Native)),
+        ];
+        let with = surfaces
+            .iter()
+            .filter(|(is_given, _)| *is_given)
+            .map(|(_, surface)| ("with", Some(quote!(#private::Surface::#surface))));
+        Some(chain(&quote!(#private::Surfaces::NONE), with))
+    }
+
+    fn undeclared(&self) -> Option<TokenStream> {
+        let private = self.private();
+        let (given, _) = self.options.undeclared.as_ref()?;
+        Some(match given {
+            Undeclared::Wait => quote!(#private::Undeclared::Wait),
+            Undeclared::Reject => quote!(#private::Undeclared::Reject),
+        })
+    }
+
     fn names(&self) -> Option<TokenStream> {
         let private = self.private();
         let Names {
             initiate,
             status,
             cancel,
+            respond,
         } = &self.options.names;
         chain_if_any(
             &quote!(#private::Names::new()),
@@ -348,6 +379,7 @@ impl Tool {
                 ("initiate", initiate.as_ref()),
                 ("status", status.as_ref()),
                 ("cancel", cancel.as_ref()),
+                ("respond", respond.as_ref()),
             ],
         )
     }

@@ -20,6 +20,7 @@ mod params;
 mod retry;
 mod serde_attrs;
 mod signature;
+mod surface;
 mod values;
 
 #[cfg(test)]

@@ -3,16 +3,17 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, Ident, Path, Type, Visibility};
+use syn::{Attribute, Ident, LitStr, Path, Type, Visibility};
 
 use crate::concurrency_key::Resolved;
 use crate::doc;
 use crate::errors::Errors;
 use crate::names::{MAX_TOOL_NAME, check_name, type_name};
-use crate::options::{Annotations, Names, Options};
+use crate::options::{Annotations, Options};
 use crate::owner::Owner;
 use crate::params::{self, Argument, Param};
 use crate::signature::{self, Item};
+use crate::surface;
 
 /// Everything that the expansion needs; nothing left to decide.
 pub(crate) struct Tool {
@@ -77,7 +78,8 @@ impl Tool {
                 name
             }
         };
-        check_family(&name, &options.names, errors);
+        surface::check(&options, errors);
+        check_family(&name, &options, errors);
         check_annotations(&options.annotations, errors);
         let description = match (&options.description, doc::text(&item.attrs)) {
             (Some(given), _) => given.value(),
@@ -164,19 +166,27 @@ pub(crate) fn for_all_that_is_generated(attrs: &[Attribute]) -> Vec<Attribute> {
     attrs.iter().filter_map(holds).collect()
 }
 
-/// The three names of a family differ.
-fn check_family(tool: &str, names: &Names, errors: &mut Errors) {
-    let family = [
-        ("initiate", &names.initiate),
-        ("status", &names.status),
-        ("cancel", &names.cancel),
-    ]
-    .map(|(verb, given)| {
-        let name = given
-            .as_ref()
-            .map_or_else(|| format!("{tool}_{verb}"), syn::LitStr::value);
-        (verb, given, name)
-    });
+/// The names that the tool publishes differ.
+fn check_family(tool: &str, options: &Options, errors: &mut Errors) {
+    let names = &options.names;
+    let mut verbs = vec![
+        ("initiate", names.initiate.as_ref()),
+        ("status", names.status.as_ref()),
+        ("cancel", names.cancel.as_ref()),
+    ];
+    if options.interactive {
+        verbs.push(("respond", names.respond.as_ref()));
+    }
+    let mut family: Vec<_> = verbs
+        .into_iter()
+        .map(|(verb, given)| {
+            let name = given.map_or_else(|| format!("{tool}_{verb}"), LitStr::value);
+            (verb, given, name)
+        })
+        .collect();
+    if options.surface.is_some_and(|surfaces| surfaces.native) {
+        family.push(("native", None, tool.to_owned()));
+    }
     for (index, (verb, given, name)) in family.iter().enumerate() {
         let same = family
             .iter()

@@ -114,7 +114,15 @@ fn every_option() {
             retry(attempts = 5, backoff = "500ms", max_backoff = "2m"),
             dedupe = "arguments",
             concurrency_key(group = "target", args(host, project), limit = 2),
-            names(initiate = "start_build", status = "check_build", cancel = "stop_build"),
+            interactive,
+            surface(family, shared, native),
+            undeclared = "reject",
+            names(
+                initiate = "start_build",
+                status = "check_build",
+                cancel = "stop_build",
+                respond = "answer_build"
+            ),
             annotations(read_only = false, destructive, idempotent, open_world = true),
             input = Request,
             tool = Builder,
@@ -134,6 +142,9 @@ fn what_options_leave_out() {
             on_interrupt = "fail",
             retry(attempts = 2),
             concurrency_key(args(r#type, by)),
+            interactive = false,
+            surface(native),
+            undeclared = "wait",
         },
         quote! {
             async fn build(r#type: Kind, #[serde(default)] by: Person) {}

@@ -13,6 +13,7 @@ mod methods;
 mod registration;
 mod results;
 mod state;
+mod surfaces;
 
 use async_tool::testing::TestServer;
 use async_tool::{AsyncTool, AsyncTools, Registry};
