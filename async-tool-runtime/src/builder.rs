@@ -11,7 +11,8 @@ use crate::engine::{Clock, Config, Engine};
 use crate::registry::Registry;
 use crate::schema::{Checker, wide_integers};
 use crate::server::{
-    AsyncTools, Families, PrincipalRule, RESERVED, Request, ServerIdentity, TaskList, ToolServer,
+    AsyncTools, Families, PrincipalRule, RESERVED, Request, ServerIdentity, Subscribers, TaskList,
+    ToolServer,
 };
 use crate::state::StateMap;
 use crate::store::{MemoryStore, OpenStore};
@@ -155,6 +156,14 @@ impl AsyncToolsBuilder {
     /// otherwise. Further ones are answered at once.
     pub fn max_waiting_calls(mut self, calls: usize) -> Self {
         self.config.max_waiters = calls;
+        self
+    }
+
+    /// Sets how many tasks may be subscribed to at the same time, counting each
+    /// subscriber; 10 000 unless said otherwise. Further subscriptions are
+    /// refused. A single connection has 256 of them at most.
+    pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
+        self.config.max_subscriptions = subscriptions;
         self
     }
 
@@ -304,6 +313,7 @@ impl AsyncToolsBuilder {
             engine,
             families,
             principal: self.principal,
+            subscribers: Subscribers::default(),
         };
         Ok(AsyncTools::new(server, self.identity))
     }

@@ -5,6 +5,7 @@ mod attempt;
 mod beat;
 mod clock;
 mod dispatch;
+mod follow;
 mod initiate;
 mod journal;
 mod query;
@@ -26,6 +27,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use clock::Clock;
+pub(crate) use follow::Following;
 pub(crate) use initiate::Initiate;
 pub(crate) use query::{Asker, Reporter, Until, Wait};
 pub(crate) use view::View;
@@ -51,6 +53,7 @@ pub(crate) struct Config {
     pub(crate) max_arguments: usize,
     pub(crate) max_result: usize,
     pub(crate) max_waiters: usize,
+    pub(crate) max_subscriptions: usize,
     pub(crate) single_user: bool,
 }
 
@@ -84,6 +87,7 @@ impl Default for Config {
             max_arguments: 1024 * 1024,
             max_result: 4 * 1024 * 1024,
             max_waiters: 10_000,
+            max_subscriptions: 10_000,
             single_user: false,
         }
     }
@@ -99,6 +103,8 @@ pub(crate) struct Engine {
     hub: Arc<Hub>,
     worker: Worker,
     waiters: Semaphore,
+    /// Tasks that may be followed at the same time.
+    followers: Arc<Semaphore>,
     in_use: InUse,
     /// Poked when a deadline appears that the sweeper does not know of.
     sweep: Notify,
@@ -123,6 +129,9 @@ impl Engine {
             worker: Worker::new(&config, &catalog),
             in_use: InUse::default(),
             waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),
+            followers: Arc::new(Semaphore::new(
+                config.max_subscriptions.min(Semaphore::MAX_PERMITS),
+            )),
             config,
             catalog,
             state: Arc::new(state),

@@ -20,7 +20,7 @@ const CANCEL_WAIT: Duration = Duration::from_secs(2);
 /// A waiter reads again after so many milliseconds at least: notifications
 /// may get lost. How many is left to chance, so that those who began to wait at
 /// the same moment do not all read at the same moment.
-const RE_READ_MILLIS: RangeInclusive<u64> = 1500..=2500;
+pub(super) const RE_READ_MILLIS: RangeInclusive<u64> = 1500..=2500;
 /// How often a reporter is offered a view.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -65,6 +65,13 @@ impl Asker<'_> {
 }
 
 impl Engine {
+    /// The task as it is now.
+    pub(crate) async fn read(&self, asker: Asker<'_>, id: TaskId) -> Result<View, Refusal> {
+        let mut view = self.authorised(asker, id).await?;
+        self.explain(&mut view).await;
+        Ok(view)
+    }
+
     /// The task, as soon as what `wait` is for has happened or its time is
     /// over.
     pub(crate) async fn status(
@@ -150,7 +157,7 @@ impl Engine {
         Ok((page, next.filter(|_| more)))
     }
 
-    async fn authorised(&self, asker: Asker<'_>, id: TaskId) -> Result<View, Refusal> {
+    pub(super) async fn authorised(&self, asker: Asker<'_>, id: TaskId) -> Result<View, Refusal> {
         let view = self.view(id).await?.ok_or(Refusal::TaskNotFound)?;
         if asker.may_see(&view.record) {
             Ok(view)

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::family::{Families, Member, Published, Verb};
 use super::request::PrincipalRule;
+use super::subscribers::Subscribers;
 use super::wire::{self, Snapshot, to_result};
 use crate::engine::{Asker, Engine, Initiate, Reporter, Until, View, Wait};
 use crate::refusal::Refusal;
@@ -24,6 +25,7 @@ pub(crate) struct ToolServer {
     pub(crate) engine: Arc<Engine>,
     pub(crate) families: Families,
     pub(crate) principal: PrincipalRule,
+    pub(crate) subscribers: Subscribers,
 }
 
 impl ToolServer {

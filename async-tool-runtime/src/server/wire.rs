@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -205,6 +206,29 @@ fn rounded(fraction: f64) -> f64 {
 
 /// A refused call as a tool result.
 pub(crate) fn refused(refusal: &Refusal) -> CallToolResult {
+    CallToolResult::structured_error(json!({ "error": described(refusal) }))
+}
+
+/// A refused request that is no tool call, as an error of the protocol. Its
+/// data is what a tool's refusal would say.
+pub(crate) fn protocol_error(refusal: &Refusal) -> ErrorData {
+    let (message, data) = (refusal.message(), Some(described(refusal)));
+    match refusal {
+        Refusal::InvalidArguments(_)
+        | Refusal::ArgumentsTooLarge { .. }
+        | Refusal::TaskNotFound
+        | Refusal::IdempotencyConflict(_) => ErrorData::invalid_params(message, data),
+        Refusal::Unauthenticated | Refusal::TooManySubscriptions | Refusal::Abandoned => {
+            ErrorData::invalid_request(message, data)
+        }
+        Refusal::Overloaded { .. }
+        | Refusal::ShuttingDown
+        | Refusal::StoreUnavailable
+        | Refusal::Internal => ErrorData::internal_error(message, data),
+    }
+}
+
+fn described(refusal: &Refusal) -> Value {
     let mut error = json!({
         "code": refusal.code(),
         "message": refusal.message(),
@@ -216,7 +240,7 @@ pub(crate) fn refused(refusal: &Refusal) -> CallToolResult {
     if let Some(after) = refusal.retry_after() {
         error["retry_after_seconds"] = after.as_secs().max(1).into();
     }
-    CallToolResult::structured_error(json!({ "error": error }))
+    error
 }
 
 /// A running task in a line, for progress notifications: percentage, step,
