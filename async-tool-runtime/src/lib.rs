@@ -10,6 +10,7 @@ mod context;
 mod descriptor;
 mod engine;
 mod error;
+mod input;
 mod log;
 mod progress;
 mod refusal;
@@ -38,6 +39,7 @@ pub use descriptor::{
     Undeclared,
 };
 pub use error::{BoxError, Cancelled, ToolError};
+pub use input::AskError;
 pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;
 pub use server::{AsyncTools, Composed, NameClash, Request, ServeError};

@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, Implementation, ListResourceTemplatesResult,
-    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ReadResourceRequestParams,
-    ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
-    SubscriptionFilter, Tool, UnsubscribeRequestParams,
+    CallToolRequestParams, CallToolResponse, CancelTaskMethod, CancelTaskParams, GetTaskMethod,
+    GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskMethod,
+    UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::compose::{Answer, ClashLog, Composed, NameClash, OwnTools};
 use super::listen::{self, Subscription};
-use super::{ToolServer, resources};
+use super::{ToolServer, native, resources};
 use crate::builder::AsyncToolsBuilder;
 
 /// What the server says about itself.
@@ -119,9 +121,12 @@ impl ServerHandler for AsyncTools {
         let capabilities = ServerCapabilities::builder()
             .enable_tools()
             .enable_resources()
-            .enable_resources_subscribe()
-            .build();
-        let mut config = ServerConfig::new(capabilities);
+            .enable_resources_subscribe();
+        let mut config = ServerConfig::new(if self.shared.server.families.has_native() {
+            capabilities.enable_tasks().build()
+        } else {
+            capabilities.build()
+        });
         config.server_info = match &self.shared.identity.info {
             Some((name, version)) => Implementation::new(name, version),
             None => Implementation::new("async-tool", env!("CARGO_PKG_VERSION")),
@@ -130,6 +135,19 @@ impl ServerHandler for AsyncTools {
             .instructions
             .clone_from(&self.shared.identity.instructions);
         config
+    }
+
+    /// `initialize` is of the versions before 2026-07-28, which must not know the
+    /// extension (SEP-2663, backward compatibility).
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        let mut info = self.negotiate_initialize(&request)?;
+        native::withhold(&mut info.capabilities);
+        Ok(info)
     }
 
     async fn list_tools(
@@ -152,15 +170,47 @@ impl ServerHandler for AsyncTools {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.unwrap_or_default();
-        self.shared
-            .server
-            .call(&request.name, arguments, &context)
-            .await
-            .map(CallToolResponse::from)
-            .ok_or_else(|| {
-                ErrorData::invalid_params(format!("unknown tool: {}", request.name), None)
-            })
+        let name = request.name.clone();
+        let answer = self.shared.server.call(request, &context).await;
+        answer.unwrap_or_else(|| {
+            Err(ErrorData::invalid_params(
+                format!("unknown tool: {name}"),
+                None,
+            ))
+        })
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        if !native::is_modern(&context) {
+            return Err(ErrorData::method_not_found::<GetTaskMethod>());
+        }
+        self.shared.server.get_task(&request, &context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if !native::is_modern(&context) {
+            return Err(ErrorData::method_not_found::<UpdateTaskMethod>());
+        }
+        self.shared.server.update_task(request, &context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if !native::is_modern(&context) {
+            return Err(ErrorData::method_not_found::<CancelTaskMethod>());
+        }
+        self.shared.server.cancel_task(&request, &context).await
     }
 
     async fn list_resources(

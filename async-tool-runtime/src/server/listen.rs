@@ -10,10 +10,9 @@ use rmcp::model::{
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
 
-use super::ToolServer;
 use super::resources::{is_own, task_of};
 use super::subscribers::MAX_PER_CONNECTION;
-use super::wire::protocol_error;
+use super::{ToolServer, native};
 use crate::engine::{Asker, Following};
 use crate::task::Principal;
 
@@ -88,8 +87,7 @@ impl ToolServer {
         context: &RequestContext<RoleServer>,
     ) -> Result<Subscription, ErrorData> {
         let mut subscription = Subscription::new(context.clone());
-        let found = self.principal.of(context);
-        let principal = found.map_err(|refusal| protocol_error(&refusal))?;
+        let principal = self.principal.of(context).map_err(native::error)?;
         let asker = Asker {
             tool: None,
             principal: principal.as_ref(),

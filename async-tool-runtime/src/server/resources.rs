@@ -10,8 +10,9 @@ use serde_json::json;
 
 use super::ToolServer;
 use super::list::{format_cursor, parse_cursor};
-use super::wire::{Snapshot, protocol_error};
-use crate::engine::{Asker, View};
+use super::native;
+use super::wire::Snapshot;
+use crate::engine::{Asker, View, Wait};
 use crate::refusal::Refusal;
 use crate::store::{Filter, Owner};
 use crate::task::TaskId;
@@ -30,15 +31,6 @@ pub(crate) fn is_own(uri: &str) -> bool {
 /// The task that a URI names.
 pub(crate) fn task_of(uri: &str) -> Option<TaskId> {
     uri.strip_prefix(PREFIX)?.parse().ok()
-}
-
-/// The protocol's error for a URI that names nothing (that the asker may see).
-/// rmcp turns the code into that of the version spoken.
-pub(crate) fn not_found(uri: &str) -> ErrorData {
-    ErrorData::resource_not_found(
-        "no task has this URI, or its retention is over",
-        Some(json!({ "uri": uri })),
-    )
 }
 
 pub(crate) fn template() -> ResourceTemplate {
@@ -61,9 +53,11 @@ impl ToolServer {
         let view = self
             .resource(uri, context)
             .await
-            .map_err(|refusal| resource_error(&refusal, uri))?;
+            .map_err(|refusal| error(refusal, uri))?;
         // Strings, numbers and JSON: it cannot fail.
-        let text = serde_json::to_string(&Snapshot::of(&view, true)).unwrap_or_default();
+        let entry = self.engine.catalog.get(&view.record.tool);
+        let snapshot = Snapshot::of(&view, true).asking(&view, entry.map(AsRef::as_ref));
+        let text = serde_json::to_string(&snapshot).unwrap_or_default();
         let contents = ResourceContents::text(text, uri).with_mime_type(JSON);
         Ok(ReadResourceResult::new(vec![contents]))
     }
@@ -79,7 +73,7 @@ impl ToolServer {
             tool: None,
             principal: principal.as_ref(),
         };
-        self.engine.read(asker, id).await
+        self.engine.status(asker, id, Wait::none(), None).await
     }
 
     /// A page of the caller's tasks, the newest first. It is empty where it is
@@ -92,7 +86,7 @@ impl ToolServer {
         let cursor = page.and_then(|page| page.cursor);
         self.resources(cursor.as_deref(), context)
             .await
-            .map_err(|refusal| protocol_error(&refusal))
+            .map_err(native::error)
     }
 
     async fn resources(
@@ -114,10 +108,14 @@ impl ToolServer {
     }
 }
 
-pub(crate) fn resource_error(refusal: &Refusal, uri: &str) -> ErrorData {
+pub(crate) fn error(refusal: Refusal, uri: &str) -> ErrorData {
     match refusal {
-        Refusal::TaskNotFound => not_found(uri),
-        refusal => protocol_error(refusal),
+        // rmcp turns the code into that of the version spoken.
+        Refusal::TaskNotFound => ErrorData::resource_not_found(
+            "no task has this URI, or its retention is over",
+            Some(json!({ "uri": uri })),
+        ),
+        refusal => native::error(refusal),
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::ToolServer;
 use super::request::PrincipalRule;
-use super::resources::{resource_error, task_of};
+use super::resources::{self, task_of};
 use crate::engine::{Asker, Following};
 use crate::refusal::Refusal;
 use crate::task::{Principal, TaskId};
@@ -119,7 +119,7 @@ impl ToolServer {
         };
         subscribed
             .await
-            .map_err(|refusal| resource_error(&refusal, uri))
+            .map_err(|refusal| resources::error(refusal, uri))
     }
 
     /// Ends a subscription; there is nothing to end where there is none.

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::descriptor::Descriptor;
+use crate::catalog::Entry;
 use crate::engine::View;
 use crate::refusal::Refusal;
 use crate::store::{LogLine, Outcome, Status};
@@ -36,6 +35,8 @@ pub(crate) struct Snapshot<'a> {
     cancel_requested: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    questions: Vec<Question<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +98,7 @@ impl<'a> Snapshot<'a> {
             replayed: false,
             cancel_requested: view.stopping,
             tool: None,
+            questions: Vec::new(),
             next: None,
             created_at: None,
             started_at: None,
@@ -133,7 +135,7 @@ impl<'a> Snapshot<'a> {
     pub(crate) fn first(
         mut self,
         view: &'a View,
-        tool: &Descriptor,
+        tool: &'a Entry,
         replayed: bool,
         wait_cap: Duration,
     ) -> Self {
@@ -146,12 +148,30 @@ impl<'a> Snapshot<'a> {
                 Some("This key's task has ended; use a new idempotency_key to run again.".into())
             }
             Status::Failed | Status::Cancelled => None,
-            Status::Queued | Status::Working | Status::InputRequired => Some(format!(
+            Status::InputRequired => {
+                return self.asking(view, Some(tool));
+            }
+            Status::Queued | Status::Working => Some(format!(
                 "Call {} with this task_id and wait_seconds={} until done is true.",
                 tool.status_name(),
                 wait_cap.as_secs()
             )),
         };
+        self
+    }
+
+    /// Adds how to answer what the task asks, if it does.
+    pub(crate) fn asking(mut self, view: &'a View, tool: Option<&Entry>) -> Self {
+        let open: Vec<_> = view.record.open_questions().map(Question::of).collect();
+        if let (false, Some(tool)) = (open.is_empty(), tool) {
+            self.next = Some(format!(
+                "Answer each question with {}: task_id, key, action, and content as its schema \
+                 says; then call {} again.",
+                tool.respond_name(),
+                tool.status_name(),
+            ));
+        }
+        self.questions = open;
         self
     }
 
@@ -181,6 +201,24 @@ pub(crate) fn to_result(answer: &impl Serialize) -> CallToolResult {
     result
 }
 
+#[derive(Debug, Serialize)]
+struct Question<'a> {
+    key: &'a str,
+    message: &'a str,
+    schema: Value,
+}
+
+impl<'a> Question<'a> {
+    fn of(question: &'a crate::task::Question) -> Self {
+        Self {
+            key: &question.key,
+            message: &question.message,
+            // JSON when it was asked.
+            schema: serde_json::from_str(&question.schema).unwrap_or_default(),
+        }
+    }
+}
+
 impl<'a> Progress<'a> {
     /// None if nothing but a message was reported.
     fn of(state: &'a crate::progress::ProgressState) -> Option<Self> {
@@ -206,29 +244,6 @@ fn rounded(fraction: f64) -> f64 {
 
 /// A refused call as a tool result.
 pub(crate) fn refused(refusal: &Refusal) -> CallToolResult {
-    CallToolResult::structured_error(json!({ "error": described(refusal) }))
-}
-
-/// A refused request that is no tool call, as an error of the protocol. Its
-/// data is what a tool's refusal would say.
-pub(crate) fn protocol_error(refusal: &Refusal) -> ErrorData {
-    let (message, data) = (refusal.message(), Some(described(refusal)));
-    match refusal {
-        Refusal::InvalidArguments(_)
-        | Refusal::ArgumentsTooLarge { .. }
-        | Refusal::TaskNotFound
-        | Refusal::IdempotencyConflict(_) => ErrorData::invalid_params(message, data),
-        Refusal::Unauthenticated | Refusal::TooManySubscriptions | Refusal::Abandoned => {
-            ErrorData::invalid_request(message, data)
-        }
-        Refusal::Overloaded { .. }
-        | Refusal::ShuttingDown
-        | Refusal::StoreUnavailable
-        | Refusal::Internal => ErrorData::internal_error(message, data),
-    }
-}
-
-fn described(refusal: &Refusal) -> Value {
     let mut error = json!({
         "code": refusal.code(),
         "message": refusal.message(),
@@ -240,7 +255,7 @@ fn described(refusal: &Refusal) -> Value {
     if let Some(after) = refusal.retry_after() {
         error["retry_after_seconds"] = after.as_secs().max(1).into();
     }
-    error
+    CallToolResult::structured_error(json!({ "error": error }))
 }
 
 /// A running task in a line, for progress notifications: percentage, step,
