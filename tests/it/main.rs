@@ -21,6 +21,7 @@ mod progress;
 mod project;
 mod refusals;
 mod replicas;
+mod resources;
 mod schemas;
 mod sharing;
 mod shutdown;
