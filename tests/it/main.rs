@@ -24,6 +24,7 @@ mod project;
 mod raw;
 mod refusals;
 mod replicas;
+mod resources;
 mod schemas;
 mod sharing;
 mod shutdown;
