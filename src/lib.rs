@@ -178,8 +178,8 @@
 /// | `retry(attempts = 5, backoff = "...", max_backoff = "...")` | none; `"1s"`, `"1m"` | how often a task is started at most, all starts counted, whose function returned an [error that may pass](crate::Retry), and the pause before, which doubles each time |
 /// | `dedupe = "arguments"` | none | calls with the same arguments, of one principal, share a task until it ends |
 /// | `concurrency_key(group = "...", args(host, project), limit = 1)` | none; the tool's name, 1 | how many tasks run at once that have the same values of these arguments, over [all tools of the group](crate::ConcurrencyKey) and all workers; the others wait |
-/// | `interactive` | off | the tool may ask its caller questions, by [`TaskContext::ask`](crate::TaskContext::ask): the family has one more tool, which answers them |
-/// | `surface(family, shared, native)` | the server's | through what the tool can be called: one [`Surface`](crate::Surface) or several |
+/// | `interactive` | off | the tool may ask its caller questions, by [`TaskContext::ask`]: the family has one more tool, which answers them |
+/// | `surface(family, shared, native)` | the server's | through what the tool can be called: one [`Surface`] or several |
 /// | `undeclared = "..."` | `"wait"` | what a call of the native surface comes to whose client does not speak the protocol's tasks: `"wait"` for the end, or `"reject"` |
 /// | `names(initiate = "...", status = "...", cancel = "...", respond = "...")` | `NAME_initiate` and so on | names of the family's tools |
 /// | `annotations(read_only, destructive, idempotent, open_world)` | none | hints about what the tool does to the world; each may be `= false` |
