@@ -62,6 +62,11 @@ impl Engine {
 }
 
 impl Following {
+    /// What was told last: at first, the task as it was when this began.
+    pub(crate) fn view(&self) -> &View {
+        &self.seen
+    }
+
     /// The task after it has changed: at most once a second, but always after
     /// its last change. None when nothing can follow: it had ended, is gone, or
     /// the engine has stopped.

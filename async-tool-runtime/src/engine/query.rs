@@ -42,6 +42,10 @@ pub(crate) enum Until {
     Step,
     /// The end alone.
     End,
+    /// The end, or that it was asked for.
+    Over,
+    /// The same, or a question.
+    Heard,
 }
 
 impl Until {
@@ -50,6 +54,8 @@ impl Until {
         match self {
             Self::Done | Self::Step => view.is_settled(),
             Self::End => view.is_done(),
+            Self::Over => view.is_done() || view.record.cancel.is_some(),
+            Self::Heard => view.is_settled() || view.record.cancel.is_some(),
         }
     }
 }

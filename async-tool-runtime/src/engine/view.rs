@@ -38,8 +38,10 @@ impl View {
 
     pub(super) fn live(live: &Live, now: Timestamp) -> Self {
         let progress = live.progress.state();
+        let mut record = live.record.clone();
+        record.cancel = live.stop.cancel().cloned().or(record.cancel);
         Self {
-            record: live.record.clone(),
+            record,
             revision: live.revision(progress.step_changes),
             progress: Some(Arc::new(progress)),
             stopping: live.stop.is_requested(),

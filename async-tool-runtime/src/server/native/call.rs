@@ -7,8 +7,8 @@ use std::time::Duration;
 use rmcp::RoleServer;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ClientResult, ContentBlock,
-    CreateTaskResult, ElicitRequest, ElicitRequestParams, ErrorData, InputRequiredResult,
-    ServerRequest,
+    CreateTaskResult, ElicitRequest, ElicitRequestParams, ErrorCode, ErrorData,
+    InputRequiredResult, ServerRequest,
 };
 use rmcp::service::{Peer, RequestContext};
 use serde_json::{Map, Value, json};
@@ -17,7 +17,7 @@ use super::shape::{elicitation_params, input_requests, task};
 use super::{KEY, MAX_WAIT, ending, is_modern, speaks_tasks, undeclared};
 use crate::catalog::Entry;
 use crate::descriptor::Undeclared;
-use crate::engine::{Asker, Initiate, Reporter, Until, View, Wait};
+use crate::engine::{Asker, Initiate, Initiated, Reporter, Until, View, Wait};
 use crate::input::Answer;
 use crate::refusal::{Problem, Refusal};
 use crate::server::published::{KEY_RULE, Member};
@@ -27,7 +27,7 @@ use crate::store::{Outcome, Status};
 use crate::task::{Principal, TaskId};
 
 /// A pause where a wait came back early: too many calls wait.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 /// A refused call: the protocol's error where the client lacks a capability,
 /// and otherwise a result that a model can read.
@@ -54,29 +54,21 @@ impl ToolServer {
         // Before anything is done: who does not declare tasks gets none.
         let declared = speaks_tasks(context);
         if !declared && entry.descriptor.undeclared == Undeclared::Reject {
-            return Err(NotCalled::Protocol(undeclared()));
+            return Err(NotCalled::Protocol(if is_modern(context) {
+                undeclared()
+            } else {
+                tasks_only(&entry.name)
+            }));
         }
         if let (Some(state), false) = (&request.request_state, declared) {
             return self
                 .go_on(entry, principal, state, request.input_responses, context)
                 .await;
         }
-        let arguments = Value::Object(request.arguments.unwrap_or_default());
-        member
-            .check(&arguments)
-            .map_err(Refusal::InvalidArguments)?;
-        let Value::Object(arguments) = arguments else {
-            return Err(Refusal::Internal.into());
-        };
-        let (key, max_wait) = controls(entry, &context.meta.0, self.engine.config.max_age)?;
-        let call = Initiate {
-            entry: Arc::clone(entry),
-            principal: principal.clone(),
-            arguments,
-            key,
-            max_wait,
-        };
-        let initiated = self.engine.initiate(call).await?;
+        let arguments = request.arguments.unwrap_or_default();
+        let initiated = self
+            .start_native(member, entry, principal.clone(), arguments, context)
+            .await?;
         if initiated.view.is_done() {
             return Ok(ended(&initiated.view, entry)?.into());
         }
@@ -86,6 +78,33 @@ impl ToolServer {
         }
         let id = initiated.view.record.id;
         self.wait_for_end(entry, principal, id, context).await
+    }
+
+    /// Checks a call and starts its task.
+    pub(crate) async fn start_native(
+        &self,
+        member: &Member,
+        entry: &Arc<Entry>,
+        principal: Option<Principal>,
+        arguments: Map<String, Value>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Initiated, NotCalled> {
+        let arguments = Value::Object(arguments);
+        member
+            .check(&arguments)
+            .map_err(Refusal::InvalidArguments)?;
+        let Value::Object(arguments) = arguments else {
+            return Err(Refusal::Internal.into());
+        };
+        let (key, max_wait) = controls(entry, &context.meta.0, self.engine.config.max_age)?;
+        let call = Initiate {
+            entry: Arc::clone(entry),
+            principal,
+            arguments,
+            key,
+            max_wait,
+        };
+        Ok(self.engine.initiate(call).await?)
     }
 
     /// A call that is made again with answers to what its task asked.
@@ -222,6 +241,17 @@ impl ToolServer {
         };
         Ok(CallToolResult::error(vec![ContentBlock::text(text)]).into())
     }
+}
+
+/// What a client of an older version is told that did not call a tool as a
+/// task which can be called as one only (2025-11-25, tasks, tool-level
+/// negotiation).
+fn tasks_only(tool: &str) -> ErrorData {
+    ErrorData::new(
+        ErrorCode::METHOD_NOT_FOUND,
+        format!("the tool {tool} requires task augmentation (params.task)"),
+        None,
+    )
 }
 
 /// Asks a client of an older version. One that cannot say anything has put the
