@@ -22,7 +22,9 @@ impl Raw {
     fn open(tools: AsyncTools, meta: Option<Value>) -> Self {
         let (near, far) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
-            if let Ok(service) = tools.serve(near).await {
+            let (input, output) = tokio::io::split(near);
+            let transport = tools.transport(input, output);
+            if let Ok(service) = tools.serve(transport).await {
                 let _ = service.waiting().await;
             }
         });
@@ -48,12 +50,21 @@ impl Raw {
 
     /// A client of protocol 2025-11-25; and what the server said of itself.
     pub(crate) async fn legacy(tools: AsyncTools, capabilities: &Value) -> (Self, Value) {
+        Self::legacy_of(tools, "2025-11-25", capabilities).await
+    }
+
+    /// The same for any version that begins with `initialize`.
+    pub(crate) async fn legacy_of(
+        tools: AsyncTools,
+        version: &str,
+        capabilities: &Value,
+    ) -> (Self, Value) {
         let mut raw = Self::open(tools, None);
         let initialized = raw
             .request(
                 "initialize",
                 json!({
-                    "protocolVersion": "2025-11-25",
+                    "protocolVersion": version,
                     "clientInfo": {"name": "raw", "version": "1"},
                     "capabilities": capabilities,
                 }),
@@ -93,6 +104,16 @@ impl Raw {
     pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
         let id = self.begin(method, params).await;
         self.answer(id).await
+    }
+
+    /// The next message, whatever it is.
+    pub(crate) async fn next(&mut self) -> Value {
+        self.until(|_| true).await
+    }
+
+    /// Whether a message like this came while another was waited for.
+    pub(crate) fn has_seen(&self, wanted: impl Fn(&Value) -> bool) -> bool {
+        self.early.iter().any(wanted)
     }
 
     /// The next message like this.
