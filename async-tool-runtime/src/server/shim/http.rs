@@ -381,3 +381,63 @@ fn changed_event(event: &[u8], change: Change) -> Option<Vec<u8>> {
     }
     Some(changed)
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http_body_util::StreamBody;
+    use serde_json::json;
+
+    use super::*;
+    use crate::server::shim::CAPABILITY;
+
+    /// An answer that comes in pieces of so many bytes, as it goes on.
+    async fn through(text: &str, piece: usize, change: Change) -> String {
+        let pieces: Vec<Result<Frame<Bytes>, Infallible>> = text
+            .as_bytes()
+            .chunks(piece)
+            .map(|piece| Ok(Frame::data(Bytes::copy_from_slice(piece))))
+            .collect();
+        let mut answer = Response::new(StreamBody::new(stream::iter(pieces)));
+        let events = HeaderValue::from_static("text/event-stream");
+        answer.headers_mut().insert(CONTENT_TYPE, events);
+        let changed = changed(answer, change).await;
+        let body = changed.into_body().collect().await;
+        let Ok(body) = body;
+        String::from_utf8(body.to_bytes().to_vec()).expect("UTF-8")
+    }
+
+    #[tokio::test]
+    async fn one_event_is_changed_however_it_comes() {
+        let result = json!({"result": {"capabilities": {
+            "experimental": {CAPABILITY: {"cancel": {}}, "other": {}}, "tools": {},
+        }}});
+        let expected = json!({"result": {"capabilities": {
+            "experimental": {"other": {}}, "tools": {}, "tasks": {"cancel": {}},
+        }}});
+        let events = |message: &Value| {
+            format!(
+                "data: \nid: 0\nretry: 3000\n\n:\n\ndata: {message}\nid: 1\n\ndata: {{}}\n\nrest"
+            )
+        };
+        let text = events(&result);
+        for piece in 1..text.len() {
+            let changed = through(&text, piece, Change::PlaceCapability).await;
+            assert_eq!(changed, events(&expected), "{piece}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_acknowledgement_alone_is_left_out() {
+        let event = |id: u8| {
+            let message = json!({"method": "notifications/subscriptions/acknowledged", "n": id});
+            format!("data: {message}\n\n")
+        };
+        let text = format!("retry: 1\n\n{}{}data: {{}}\n\n", event(1), event(2));
+        let expected = format!("retry: 1\n\n{}data: {{}}\n\n", event(2));
+        for piece in 1..text.len() {
+            let changed = through(&text, piece, Change::LeaveOutAcknowledgement).await;
+            assert_eq!(changed, expected, "{piece}");
+        }
+    }
+}

@@ -131,3 +131,67 @@ impl<R: AsyncRead + Unpin> AsyncRead for Lines<R> {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// Gives so many bytes at once.
+    struct Drips<'a>(&'a [u8], usize);
+
+    impl AsyncRead for Drips<'_> {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buffer: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            let count = self.1.min(self.0.len()).min(buffer.remaining());
+            let (now, later) = self.0.split_at(count);
+            buffer.put_slice(now);
+            self.0 = later;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn read(input: &[u8], drip: usize) -> String {
+        let mut lines = Lines::new(Shim { native: true }, Drips(input, drip));
+        let mut read = String::new();
+        lines.read_to_string(&mut read).await.expect("UTF-8");
+        read
+    }
+
+    #[tokio::test]
+    async fn lines_are_whole_however_they_come() {
+        let input = concat!(
+            "{\"id\":1,\"method\":\"ping\"}\r\n",
+            "\n",
+            "{\"id\":2,\"method\":\"tasks/get\"}\n",
+            "no JSON \"task\" at all ✓\n",
+            "{\"id\":3,\"method\":\"tools/list\"}\n",
+            "{\"id\":4,\"method\":\"tasks/get\"} unfinished",
+        );
+        let expected = concat!(
+            "{\"id\":1,\"method\":\"ping\"}\r\n",
+            "\n",
+            "{\"id\":2,\"method\":\"async-tool/2025-11-25/tasks/get\"}\n",
+            "no JSON \"task\" at all ✓\n",
+            "{\"id\":3,\"method\":\"async-tool/2025-11-25/tools/list\"}\n",
+        );
+        for drip in 1..input.len() {
+            assert_eq!(read(input.as_bytes(), drip).await, expected, "{drip}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_for_rmcp_passes_unread_and_is_not_kept() {
+        let mut input = vec![b'x'; DEFAULT_MAX_LINE_LENGTH * 2];
+        input.extend(b"\n{\"id\":1,\"method\":\"tasks/get\"}\n");
+        let mut lines = Lines::new(Shim { native: true }, &input[..]);
+        let mut read = Vec::new();
+        lines.read_to_end(&mut read).await.expect("read");
+        assert_eq!(read.len(), input.len() + "async-tool/2025-11-25/".len());
+        assert!(lines.line.capacity() <= DEFAULT_MAX_LINE_LENGTH * 2);
+    }
+}
