@@ -5,12 +5,12 @@
 //! unread. What a client asks for once is joined: lists, capabilities,
 //! instructions, subscriptions.
 
+mod clash;
 mod own;
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rmcp::handler::server::ServerHandler;
 #[expect(deprecated, reason = "legacy sessions still use it")]
@@ -29,65 +29,11 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData as McpError, RoleServer};
 
+pub(crate) use self::clash::ClashLog;
+pub use self::clash::NameClash;
 pub(crate) use self::own::{Answer, OwnTools};
 use super::legacy_tasks::{Custom, call_params, called, no_task, plain};
 use super::{AsyncTools, listen, native, resources};
-
-/// Names of ours that were also seen in an inner handler's list.
-///
-/// Our side keeps it and not the composition: an HTTP service may compose a
-/// handler per session, or per request, and the log is to say it once.
-#[derive(Debug, Default)]
-pub(crate) struct ClashLog {
-    // Only names of our own tools get here, so there is a bound (invariant 11).
-    seen: Mutex<BTreeSet<String>>,
-}
-
-impl ClashLog {
-    /// Logs those of the names that were not logged before.
-    fn record(&self, mut names: Vec<String>) {
-        names.sort_unstable();
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        names.retain(|name| seen.insert(name.clone()));
-        drop(seen);
-        if !names.is_empty() {
-            tracing::error!(
-                "{}; until then the handler's tools of these names are unreachable",
-                NameClash { names }
-            );
-        }
-    }
-}
-
-/// A handler has tools of the same names as ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NameClash {
-    names: Vec<String>,
-}
-
-impl NameClash {
-    /// The names, sorted.
-    pub fn names(&self) -> &[String] {
-        &self.names
-    }
-}
-
-impl fmt::Display for NameClash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the wrapped handler and the async tools both have tools named ")?;
-        for (i, name) in self.names.iter().enumerate() {
-            let separator = if i == 0 { "" } else { ", " };
-            write!(f, "{separator}`{name}`")?;
-        }
-        f.write_str(
-            "; rename the handler's, or the async tool with \
-             `#[async_tool(name = \"...\")]`, or one tool of its family with \
-             `#[async_tool(names(initiate = \"...\", status = \"...\", cancel = \"...\"))]`",
-        )
-    }
-}
-
-impl std::error::Error for NameClash {}
 
 /// A user's own [`ServerHandler`] with our tools added to it.
 ///

@@ -6,6 +6,7 @@ mod subscription;
 mod tasks;
 mod user_server;
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
