@@ -1,10 +1,12 @@
 //! Tools as the protocol's own tasks: extension `io.modelcontextprotocol/tasks`
 //! of protocol 2026-07-28 (SEP-2663).
 //!
-//! `tools/call` is in [`call`], what a task looks like in [`shape`].
+//! `tools/call` is in [`call`], that of clients without tasks in [`wait`], and
+//! what a task looks like in [`shape`].
 
 mod call;
 mod shape;
+mod wait;
 
 use rmcp::RoleServer;
 use rmcp::model::{
