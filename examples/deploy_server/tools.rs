@@ -38,8 +38,7 @@ const MAX_ASKED: usize = 500;
 /// Whether a release shall become live.
 #[derive(Debug, Deserialize, JsonSchema)]
 struct Approval {
-    /// Make it live. Otherwise what is live stays live, and the new release is
-    /// removed.
+    /// Make it live. Otherwise it is removed, and what is live stays.
     approve: bool,
     /// Why, for whoever started the deployment.
     #[schemars(length(max = 500))]

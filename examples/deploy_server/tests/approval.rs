@@ -240,8 +240,8 @@ async fn clients_of_the_protocols_tasks_are_asked_by_a_form() {
                     "properties": {
                         "approve": {
                             "type": "boolean",
-                            "description": "Make it live. Otherwise what is live stays live, and \
-                                            the new release is\nremoved.",
+                            "description": "Make it live. Otherwise it is removed, and what is \
+                                            live stays.",
                         },
                         "comment": {
                             "type": "string",
