@@ -334,7 +334,7 @@ impl Deployment {
             None => "Nothing is live yet.".to_owned(),
         };
         let (service, number) = (&self.service.title, plan.to);
-        format!("Switch {service} to release {number}, made from `{artifact}`? {live}")
+        format!("Switch {service} to release {number}, made from \"{artifact}\"? {live}")
     }
 
     fn publish(&self, stage: Stage, sha256: Option<String>, plan: Plan) -> Result<(), DeployError> {

@@ -87,7 +87,7 @@ async fn production_is_switched_when_somebody_approves() {
     let snapshot = asked(&server, &task).await;
     assert_eq!(
         question(&snapshot)["message"],
-        "Switch `web` in `production` to release 2, made from `app`? Release 1 is live."
+        "Switch `web` in `production` to release 2, made from \"app\"? Release 1 is live."
     );
     // It is known to be healthy by then.
     let log = snapshot["log"][0].as_str().unwrap();
@@ -199,12 +199,12 @@ async fn a_rollback_asks_nobody() {
 }
 
 #[tokio::test]
-async fn however_long_a_name_is_it_can_be_asked_about() {
+async fn whatever_the_name_of_an_artifact_it_can_be_asked_about() {
     let fixture = Fixture::of("production");
     let server = server(&fixture, &MemoryStore::new()).await;
-    let artifact = format!("{}app\n", "./".repeat(1500));
-    std::os::unix::fs::symlink("app", fixture.artifact("app\n")).unwrap();
-    for (artifact, shown) in [("app\n", r"made from `app\n`?"), (&*artifact, "./`?")] {
+    let (strange, long) = ("app\"?\n", format!("{}app", "./".repeat(1500)));
+    std::os::unix::fs::symlink("app", fixture.artifact(strange)).unwrap();
+    for (artifact, shown) in [(strange, r#"made from "app\"?\n"?"#), (&*long, r#"./"?"#)] {
         let arguments = json!({
             "environment": "production", "service": "web", "artifact": artifact,
         });
@@ -232,7 +232,7 @@ async fn clients_of_the_protocols_tasks_are_asked_by_a_form() {
             "method": "elicitation/create",
             "params": {
                 "mode": "form",
-                "message": "Switch `web` in `production` to release 2, made from `app`? \
+                "message": "Switch `web` in `production` to release 2, made from \"app\"? \
                             Release 1 is live.",
                 "requestedSchema": {
                     "type": "object",
