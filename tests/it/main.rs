@@ -4,6 +4,7 @@
 mod adversarial;
 mod again;
 mod asking;
+mod beside;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod doors;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use async_tool::AsyncTools;
-use rmcp::ServiceExt;
+use rmcp::{ServerHandler, ServiceExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 
@@ -19,12 +19,12 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    fn open(tools: AsyncTools, meta: Option<Value>) -> Self {
+    fn open(tools: &AsyncTools, handler: impl ServerHandler, meta: Option<Value>) -> Self {
         let (near, far) = tokio::io::duplex(64 * 1024);
+        let (input, output) = tokio::io::split(near);
+        let transport = tools.transport(input, output);
         tokio::spawn(async move {
-            let (input, output) = tokio::io::split(near);
-            let transport = tools.transport(input, output);
-            if let Ok(service) = tools.serve(transport).await {
+            if let Ok(service) = handler.serve(transport).await {
                 let _ = service.waiting().await;
             }
         });
@@ -40,12 +40,21 @@ impl Raw {
 
     /// A client of protocol 2026-07-28 with these capabilities.
     pub(crate) fn modern(tools: AsyncTools, capabilities: &Value) -> Self {
+        Self::modern_with(&tools.clone(), tools, capabilities)
+    }
+
+    /// The same, of a handler that these tools were wrapped around.
+    pub(crate) fn modern_with(
+        tools: &AsyncTools,
+        handler: impl ServerHandler,
+        capabilities: &Value,
+    ) -> Self {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": capabilities,
         });
-        Self::open(tools, Some(meta))
+        Self::open(tools, handler, Some(meta))
     }
 
     /// A client of protocol 2025-11-25; and what the server said of itself.
@@ -59,7 +68,21 @@ impl Raw {
         version: &str,
         capabilities: &Value,
     ) -> (Self, Value) {
-        let mut raw = Self::open(tools, None);
+        let raw = Self::open(&tools.clone(), tools, None);
+        raw.initialized(version, capabilities).await
+    }
+
+    /// A client of 2025-11-25 of a handler that these tools were wrapped around.
+    pub(crate) async fn legacy_with(
+        tools: &AsyncTools,
+        handler: impl ServerHandler,
+    ) -> (Self, Value) {
+        let raw = Self::open(tools, handler, None);
+        raw.initialized("2025-11-25", &json!({})).await
+    }
+
+    async fn initialized(mut self, version: &str, capabilities: &Value) -> (Self, Value) {
+        let raw = &mut self;
         let initialized = raw
             .request(
                 "initialize",
@@ -72,7 +95,7 @@ impl Raw {
             .await;
         raw.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
             .await;
-        (raw, initialized)
+        (self, initialized)
     }
 
     pub(crate) async fn send(&mut self, message: &Value) {
