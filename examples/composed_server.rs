@@ -188,9 +188,6 @@ async fn main() -> Result<(), BoxError> {
 
     // An error here names the tools that both sides have, if there are any.
     let server = async_tools.wrap(Notes::new(library))?;
-    server.serve(stdio()).await?.waiting().await?;
-
-    // rmcp runs this server, so the end of its input is ours to pass on.
-    async_tools.shutdown().await;
+    server.serve_stdio().await?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod adversarial;
 mod again;
 mod asking;
+mod beside;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod doors;
@@ -16,6 +17,7 @@ mod fleet;
 mod http;
 mod idempotency;
 mod leases;
+mod legacy_tasks;
 mod limits;
 mod lists;
 mod native;
@@ -23,12 +25,14 @@ mod principals;
 mod progress;
 mod project;
 mod raw;
+mod raw_http;
 mod refusals;
 mod replicas;
 mod resources;
 mod schemas;
 mod sharing;
 mod shutdown;
+mod subscriptions;
 
 mod tools;
 mod upgrades;

@@ -82,7 +82,7 @@ tool!(
     Descriptor::new("quick").inline(Duration::from_secs(1))
 );
 
-fn builder() -> AsyncToolsBuilder {
+pub(crate) fn builder() -> AsyncToolsBuilder {
     builder_of(&Runs::default())
 }
 
@@ -100,15 +100,16 @@ fn builder_of(runs: &Runs) -> AsyncToolsBuilder {
 }
 
 /// Servers on tokio's clock, so that the tests' hours pass in no time.
-async fn start(builder: AsyncToolsBuilder) -> AsyncTools {
+pub(crate) async fn start(builder: AsyncToolsBuilder) -> AsyncTools {
     TestServer::start(builder).await.tools().clone()
 }
 
-fn declaring() -> Value {
+pub(crate) fn declaring() -> Value {
     json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {}})
 }
 
 /// The result, without what says that it is one.
+#[expect(clippy::needless_pass_by_value, reason = "what is asked at once")]
 fn result(message: Value) -> Value {
     assert_eq!(message["jsonrpc"], "2.0");
     assert!(message.get("error").is_none(), "{message}");
@@ -128,7 +129,7 @@ fn code(message: &Value) -> i64 {
         .unwrap_or_else(|| panic!("no error: {message}"))
 }
 
-async fn create(raw: &mut Raw, tool: &str, arguments: Value) -> String {
+pub(crate) async fn create(raw: &mut Raw, tool: &str, arguments: Value) -> String {
     let created = raw
         .request("tools/call", json!({"name": tool, "arguments": arguments}))
         .await;
@@ -706,8 +707,9 @@ async fn an_older_client_never_gets_a_task_of_the_extension() {
         json!({"seconds": 5}),
         "{answer}"
     );
-    let get = raw.request("tasks/get", json!({"taskId": "T"})).await;
-    assert_eq!(code(&get), -32601);
+    let update = json!({"taskId": "T", "inputResponses": {}});
+    let update = raw.request("tasks/update", update).await;
+    assert_eq!(code(&update), -32601);
 }
 
 #[tokio::test(start_paused = true)]

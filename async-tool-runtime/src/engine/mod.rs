@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
-pub(crate) use initiate::Initiate;
+pub(crate) use initiate::{Initiate, Initiated};
 pub(crate) use query::{Asker, Reporter, Until, Wait};
 pub(crate) use timeout::Ends;
 pub(crate) use view::View;

@@ -44,6 +44,10 @@ pub(crate) enum Until {
     End,
     /// Any change of status or step, also while an answer is waited for.
     Change,
+    /// The end, or that it was asked for.
+    Over,
+    /// The same, or a question.
+    Heard,
 }
 
 impl Until {
@@ -52,6 +56,8 @@ impl Until {
         match self {
             Self::Done | Self::Step => view.is_settled(),
             Self::End | Self::Change => view.is_done(),
+            Self::Over => view.is_done() || view.record.cancel.is_some(),
+            Self::Heard => view.is_settled() || view.record.cancel.is_some(),
         }
     }
 }

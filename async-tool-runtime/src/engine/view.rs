@@ -53,6 +53,7 @@ impl View {
         let progress = live.progress.state();
         let mut record = live.record.clone();
         record.input = live.waiting.input();
+        record.cancel = live.stop.cancel().cloned().or(record.cancel);
         Self {
             record,
             revision: live.revision(progress.step_changes),

@@ -7,17 +7,17 @@ use std::time::Duration;
 use rmcp::RoleServer;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, CreateTaskResult,
-    ErrorData,
+    ErrorCode, ErrorData,
 };
 use rmcp::service::RequestContext;
 use serde_json::{Map, Value, json};
 
 use super::shape::task;
 use super::wait::Waited;
-use super::{KEY, MAX_WAIT, ending, speaks_tasks, undeclared};
+use super::{KEY, MAX_WAIT, ending, is_modern, speaks_tasks, undeclared};
 use crate::catalog::Entry;
 use crate::descriptor::Undeclared;
-use crate::engine::{Asker, Initiate, View, Wait};
+use crate::engine::{Asker, Initiate, Initiated, View, Wait};
 use crate::refusal::{Problem, Refusal};
 use crate::server::published::{KEY_RULE, Member};
 use crate::server::tools::ToolServer;
@@ -50,12 +50,13 @@ impl ToolServer {
         // Before anything is done: who does not declare tasks gets none.
         let declared = speaks_tasks(context);
         if !declared && entry.descriptor.undeclared == Undeclared::Reject {
-            return Err(NotCalled::Protocol(undeclared()));
+            return Err(NotCalled::Protocol(if is_modern(context) {
+                undeclared()
+            } else {
+                tasks_only(&entry.name)
+            }));
         }
         let arguments = Value::Object(request.arguments.unwrap_or_default());
-        member
-            .check(&arguments)
-            .map_err(Refusal::InvalidArguments)?;
         let digest = Fingerprint::of(&entry.name, &arguments).to_hex();
         let call = Call {
             entry,
@@ -67,21 +68,11 @@ impl ToolServer {
             let responses = request.input_responses.unwrap_or_default();
             return self.go_on(&call, state, responses, declared).await;
         }
-        let Value::Object(arguments) = arguments else {
-            return Err(Refusal::Internal.into());
-        };
-        let (key, max_wait) = controls(entry, &context.meta.0, self.engine.config.max_age)?;
         // A task that others may know of is not this call's to cancel.
-        let shared = key.is_some() || entry.descriptor.dedupe.is_some();
+        let shared = context.meta.0.contains_key(KEY) || entry.descriptor.dedupe.is_some();
+        let principal = call.principal.clone();
         let initiated = self
-            .engine
-            .initiate(Initiate {
-                entry: Arc::clone(entry),
-                principal: call.principal.clone(),
-                arguments,
-                key,
-                max_wait,
-            })
+            .start_native(member, entry, principal, arguments, context)
             .await?;
         if initiated.view.is_done() {
             return Ok(ended(&initiated.view, entry)?.into());
@@ -95,6 +86,32 @@ impl ToolServer {
             own: !shared && !initiated.replayed,
         };
         self.wait_for_end(&call, waited).await
+    }
+
+    /// Checks a call and starts its task.
+    pub(crate) async fn start_native(
+        &self,
+        member: &Member,
+        entry: &Arc<Entry>,
+        principal: Option<Principal>,
+        arguments: Value,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Initiated, NotCalled> {
+        member
+            .check(&arguments)
+            .map_err(Refusal::InvalidArguments)?;
+        let Value::Object(arguments) = arguments else {
+            return Err(Refusal::Internal.into());
+        };
+        let (key, max_wait) = controls(entry, &context.meta.0, self.engine.config.max_age)?;
+        let call = Initiate {
+            entry: Arc::clone(entry),
+            principal,
+            arguments,
+            key,
+            max_wait,
+        };
+        Ok(self.engine.initiate(call).await?)
     }
 
     /// A call that is made again with answers to what its task asked.
@@ -121,6 +138,17 @@ impl ToolServer {
         }
         Ok(CallToolResponse::Task(CreateTaskResult::new(task(&view))))
     }
+}
+
+/// What a client of an older version is told that did not call a tool as a
+/// task which can be called as one only (2025-11-25, tasks, tool-level
+/// negotiation).
+fn tasks_only(tool: &str) -> ErrorData {
+    ErrorData::new(
+        ErrorCode::METHOD_NOT_FOUND,
+        format!("the tool {tool} requires task augmentation (params.task)"),
+        None,
+    )
 }
 
 /// One `tools/call`.

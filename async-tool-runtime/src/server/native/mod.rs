@@ -21,7 +21,8 @@ use crate::input::Answer;
 use crate::refusal::Refusal;
 use crate::task::TaskId;
 pub(crate) use call::{NotCalled, refused};
-pub(crate) use shape::{detailed, ending, is_wrapped};
+pub(crate) use shape::{detailed, elicitation_params, ending, is_wrapped, message, millis};
+pub(crate) use wait::{PAUSE, elicit, fills_forms};
 
 /// In `_meta` of a native tool in `tools/list`: a call may give a key.
 pub(crate) const HONOURS_KEYS: &str = "async-tool/idempotency";
@@ -175,15 +176,20 @@ pub(crate) fn task_id(text: &str) -> Result<TaskId, ErrorData> {
     text.parse().map_err(|_| error(Refusal::TaskNotFound))
 }
 
+const NOT_FOUND: &str = "no task has this taskId, or its retention is over";
+
+/// Whether [`error`] says that there is no such task.
+pub(crate) fn is_not_found(error: &ErrorData) -> bool {
+    error.message == NOT_FOUND
+}
+
 /// A refusal as an error of the protocol, which methods about tasks have for
 /// it.
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn error(refusal: Refusal) -> ErrorData {
     let mut message = refusal.message();
     match refusal {
-        Refusal::TaskNotFound => {
-            ErrorData::invalid_params("no task has this taskId, or its retention is over", None)
-        }
+        Refusal::TaskNotFound => ErrorData::invalid_params(NOT_FOUND, None),
         Refusal::InvalidArguments(_) | Refusal::ArgumentsTooLarge { .. } => {
             ErrorData::invalid_params(message, refusal.details())
         }

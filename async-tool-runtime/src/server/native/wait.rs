@@ -28,7 +28,7 @@ use crate::task::{Principal, TaskId};
 /// that it has put the question aside.
 const MISFITS: u32 = 3;
 /// A pause where a wait came back early: too many calls wait.
-const PAUSE: Duration = Duration::from_secs(1);
+pub(crate) const PAUSE: Duration = Duration::from_secs(1);
 
 impl ToolServer {
     /// Waits until the task has ended; if the client takes its request back, a
@@ -131,7 +131,10 @@ impl ToolServer {
             since: Some(view.revision),
         };
         let mut answer = tokio::select! {
-            answer = elicit(&call.context.peer, params) => answer,
+            answer = elicit(&call.context.peer, params, PeerRequestOptions::no_options()) => {
+                // Who cannot say anything has put the question aside.
+                answer.unwrap_or(Answer::Cancel)
+            }
             _ = self.wait_once(call, waited.id, changed, reporter) => return Ok(None),
         };
         if *misfits >= MISFITS {
@@ -211,7 +214,7 @@ impl Waited {
 /// Whether a client can be asked by a form: so it is where it does not say
 /// which kinds of elicitation it has (specification 2025-11-25,
 /// client/elicitation).
-fn fills_forms(context: &RequestContext<RoleServer>) -> bool {
+pub(crate) fn fills_forms(context: &RequestContext<RoleServer>) -> bool {
     let capabilities = context.client_capabilities();
     let elicitation = capabilities.and_then(|capabilities| capabilities.elicitation);
     elicitation.is_some_and(|kinds| kinds.form.is_some() || kinds.url.is_none())
@@ -230,21 +233,15 @@ fn left_behind(id: TaskId) -> CallToolResult {
     CallToolResult::error(vec![ContentBlock::text(error.to_string())])
 }
 
-/// Asks a client of an older version. One that cannot say anything has put the
-/// question aside; one that has not said anything when this is dropped is told
-/// that nobody waits.
-async fn elicit(peer: &Peer<RoleServer>, params: ElicitRequestParams) -> Answer {
+/// Asks a client of an older version; None if it says nothing to the question.
+/// When this is dropped before, the client is told that nobody waits.
+pub(crate) async fn elicit(
+    peer: &Peer<RoleServer>,
+    params: ElicitRequestParams,
+    options: PeerRequestOptions,
+) -> Option<Answer> {
     let request = ServerRequest::ElicitRequest(ElicitRequest::new(params));
-    let sent = peer
-        .send_cancellable_request(request, PeerRequestOptions::no_options())
-        .await;
-    let handle = match sent {
-        Ok(handle) => handle,
-        Err(error) => {
-            tracing::debug!(%error, "a client could not be asked");
-            return Answer::Cancel;
-        }
-    };
+    let handle = peer.send_cancellable_request(request, options).await.ok()?;
     let mut unanswered = Unanswered {
         peer,
         id: Some(handle.id.clone()),
@@ -252,14 +249,13 @@ async fn elicit(peer: &Peer<RoleServer>, params: ElicitRequestParams) -> Answer 
     let answer = handle.await_response().await;
     unanswered.id = None;
     match answer {
-        Ok(ClientResult::ElicitResult(result)) => serde_json::to_value(result)
-            .ok()
-            .and_then(Answer::from_value)
-            .unwrap_or(Answer::Cancel),
-        Ok(_) => Answer::Cancel,
+        Ok(ClientResult::ElicitResult(result)) => {
+            Answer::from_value(serde_json::to_value(result).ok()?)
+        }
+        Ok(_) => None,
         Err(error) => {
             tracing::debug!(%error, "a client did not answer a question");
-            Answer::Cancel
+            None
         }
     }
 }
