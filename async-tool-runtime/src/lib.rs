@@ -12,6 +12,7 @@ mod context;
 mod descriptor;
 mod engine;
 mod error;
+mod input;
 mod log;
 mod progress;
 mod refusal;
@@ -40,6 +41,7 @@ pub use descriptor::{
     Undeclared,
 };
 pub use error::{BoxError, Cancelled, ToolError};
+pub use input::AskError;
 pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;
 pub use server::{AsyncTools, Composed, NameClash, Request, ServeError};
