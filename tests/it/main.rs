@@ -3,6 +3,8 @@
 
 mod adversarial;
 mod again;
+#[cfg(feature = "client")]
+mod client;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod durable;

@@ -23,10 +23,8 @@ pub(super) enum Ask<'a> {
     Start(&'a Start),
     Look {
         task_id: &'a str,
-        /// The server may wait for so long.
+        /// The server may wait for the end for so long.
         wait: Duration,
-        /// It waits for no more than a change after this revision.
-        since: Option<u64>,
     },
     Cancel {
         task_id: &'a str,
@@ -129,9 +127,7 @@ impl TaskClient {
     async fn attempt(&self, names: &ToolNames, ask: Ask<'_>) -> Result<Reply, Trouble> {
         let live = self.link.live(self.options.answer).await?;
         let tried = self.attempt_on(&live, names, ask).await;
-        if let Err(Trouble::NoAnswer(_)) = tried
-            && (live.is_silent() || live.peer().is_transport_closed())
-        {
+        if tried.is_err() && live.is_broken() {
             self.link.give_up(&live).await;
         }
         tried

@@ -37,20 +37,10 @@ pub(super) async fn ask(
             }
             (&family.initiate, arguments)
         }
-        Ask::Look {
-            task_id,
-            wait,
-            since,
-        } => {
+        Ask::Look { task_id, wait } => {
             within += wait;
-            let mut arguments = object(json!({
-                "task_id": task_id,
-                "wait_seconds": wait.as_secs_f64(),
-            }));
-            if let Some(since) = since {
-                arguments.insert("until".into(), "step".into());
-                arguments.insert("since".into(), since.into());
-            }
+            let wait = wait.as_secs_f64();
+            let arguments = object(json!({ "task_id": task_id, "wait_seconds": wait }));
             (&family.status, arguments)
         }
         Ask::Cancel { task_id, reason } => {
@@ -142,7 +132,6 @@ pub(super) fn refused(failure: Failure, ask: Ask<'_>) -> Result<Reply, Trouble> 
 struct Wire {
     task_id: String,
     status: Status,
-    revision: Option<u64>,
     message: Option<String>,
     #[serde(default)]
     progress: Progress,
@@ -201,7 +190,6 @@ impl Wire {
                 questions: self.questions,
                 ..Snapshot::new(self.status)
             },
-            revision: self.revision,
             poll_after: self.poll_after_seconds,
             waits: true,
             end,

@@ -60,8 +60,6 @@ struct Asker {
 
 /// When to ask again.
 struct Pace {
-    /// What was seen last.
-    revision: u64,
     /// What the server would like.
     poll_after: Duration,
     not_before: Instant,
@@ -71,10 +69,8 @@ struct Pace {
 #[derive(Clone, Copy)]
 struct Look {
     not_before: Instant,
-    /// The server may wait for so long.
+    /// The server may wait for the end for so long.
     wait: Duration,
-    /// It waits for a change after this revision, and not for the end.
-    since: Option<u64>,
     /// If it does not wait, the next look is so much later.
     pause: Duration,
 }
@@ -97,7 +93,6 @@ impl<O> TaskHandle<O> {
             is_news: false,
             end: None,
             pace: Pace {
-                revision: 0,
                 poll_after: PAUSE,
                 not_before: Instant::now(),
             },
@@ -138,9 +133,9 @@ impl<O> TaskHandle<O> {
     /// The next snapshot: the first is that of the beginning, the last that of
     /// the end; none after that.
     ///
-    /// A new step is seen as soon as it begins, anything else as often as the
-    /// server would like to be asked (after a second at first, after half a
-    /// minute at last) or [`TaskClient::with_refresh`] says.
+    /// The task is looked at as often as its server would like (after a second
+    /// at first, after half a minute at last) or [`TaskClient::with_refresh`]
+    /// says, and when it ends.
     ///
     /// # Errors
     ///
@@ -333,7 +328,6 @@ impl Asker {
         let ask = Ask::Look {
             task_id,
             wait: look.wait,
-            since: look.since,
         };
         // Nobody waits for the end of a pause that is beyond the time limit.
         let until = look.not_before;
@@ -350,7 +344,6 @@ impl Pace {
         Look {
             not_before: self.not_before,
             wait: client.options.wait,
-            since: None,
             pause: self.poll_after.max(LEAST_PAUSE),
         }
     }
@@ -361,14 +354,12 @@ impl Pace {
         Look {
             not_before: self.not_before,
             wait: pause.min(client.options.wait),
-            since: Some(self.revision),
             pause,
         }
     }
 
     /// After a look, when the next one is due.
     fn set(&mut self, look: Look, began: Instant, seen: &Seen) {
-        self.revision = seen.revision.unwrap_or(self.revision);
         self.poll_after = seen.poll_after.unwrap_or(PAUSE);
         let has_waited = seen.waits && began.elapsed() >= look.wait.min(WAITED);
         self.not_before = if has_waited {

@@ -66,14 +66,15 @@ pub(super) struct Live {
     connection: Connection,
     /// What the server publishes, as far as it was asked.
     pub(super) tools: Mutex<Option<Arc<ToolList>>>,
-    /// How many requests in a row got no answer in time.
-    timeouts: AtomicU32,
+    /// How many requests in a row got no answer in time; as many as it may be
+    /// where one could not be sent.
+    unanswered: AtomicU32,
 }
 
-/// So many requests in a row without an answer, and a connection is given up.
-/// The first may have met a server that has a lot to do, and other calls may
-/// use the same connection.
-const TIMEOUTS: u32 = 2;
+/// So many requests in a row without an answer in time, and a connection is
+/// given up. The first may have met a server that has a lot to do, and other
+/// calls may use the same connection.
+const UNANSWERED: u32 = 2;
 
 impl Link {
     /// One connection, and no other after it.
@@ -131,7 +132,7 @@ impl Live {
         Self {
             connection,
             tools: Mutex::default(),
-            timeouts: AtomicU32::new(0),
+            unanswered: AtomicU32::new(0),
         }
     }
 
@@ -153,20 +154,24 @@ impl Live {
             }
         });
         match answered.await {
-            Ok(answer) => {
-                self.timeouts.store(0, Ordering::Relaxed);
-                answer.map_err(NoAnswer::Service)
-            }
             Err(elapsed) => {
-                self.timeouts.fetch_add(1, Ordering::Relaxed);
+                self.unanswered.fetch_add(1, Ordering::Relaxed);
                 Err(NoAnswer::TimedOut(elapsed.into()))
+            }
+            Ok(Err(error @ (ServiceError::TransportSend(_) | ServiceError::TransportClosed))) => {
+                self.unanswered.store(UNANSWERED, Ordering::Relaxed);
+                Err(NoAnswer::Service(error))
+            }
+            Ok(answer) => {
+                self.unanswered.store(0, Ordering::Relaxed);
+                answer.map_err(NoAnswer::Service)
             }
         }
     }
 
     /// Requests get no answers any more.
-    pub(super) fn is_silent(&self) -> bool {
-        self.timeouts.load(Ordering::Relaxed) >= TIMEOUTS
+    pub(super) fn is_broken(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) >= UNANSWERED
     }
 
     /// Completes when the connection has ended. (Very rarely, rmcp leaves a

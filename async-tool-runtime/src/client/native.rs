@@ -227,7 +227,6 @@ fn seen(task: Task) -> Seen {
             message: task.status_message,
             ..Snapshot::new(status)
         },
-        revision: None,
         poll_after: task.poll_interval_ms.map(Duration::from_millis),
         waits: false,
         end: None,

@@ -64,8 +64,6 @@ pub(super) struct Seen {
     /// None if there is no task to ask for: the call was answered with its end.
     pub(super) task_id: Option<String>,
     pub(super) snapshot: Snapshot,
-    /// Grows with changes of status and step, where the server counts them.
-    pub(super) revision: Option<u64>,
     /// When the server would like to be asked again.
     pub(super) poll_after: Option<Duration>,
     /// The server can wait before it answers.
@@ -97,7 +95,6 @@ impl Seen {
         Self {
             task_id: None,
             snapshot: Snapshot::new(end.status()),
-            revision: None,
             poll_after: None,
             waits: false,
             end: Some(end),
