@@ -3,6 +3,7 @@
 
 mod adversarial;
 mod again;
+mod asking;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(all(unix, feature = "sqlite"))]
@@ -18,11 +19,14 @@ mod idempotency;
 mod leases;
 mod limits;
 mod lists;
+mod native;
 mod principals;
 mod progress;
 mod project;
+mod raw;
 mod refusals;
 mod replicas;
+mod resources;
 mod schemas;
 mod sharing;
 mod shutdown;

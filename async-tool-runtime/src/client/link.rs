@@ -1,6 +1,5 @@
 //! The connection to the server, and the next one when it breaks.
 
-use std::any::Any;
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -22,14 +21,28 @@ use crate::error::BoxError;
 pub struct Connection {
     peer: Peer<RoleClient>,
     /// Ends the connection when it is dropped.
-    _service: Option<Box<dyn Any + Send + Sync>>,
+    service: Option<Box<dyn AnyService>>,
+}
+
+/// A client of whatever handler.
+trait AnyService: Send + Sync {
+    fn close(&mut self) -> BoxFuture<'_, ()>;
+}
+
+impl<S: Service<RoleClient>> AnyService for RunningService<RoleClient, S> {
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            // How it ended is no concern any more.
+            let _ = Self::close(self).await;
+        })
+    }
 }
 
 impl From<Peer<RoleClient>> for Connection {
     fn from(peer: Peer<RoleClient>) -> Self {
         Self {
             peer,
-            _service: None,
+            service: None,
         }
     }
 }
@@ -38,7 +51,7 @@ impl<S: Service<RoleClient>> From<RunningService<RoleClient, S>> for Connection 
     fn from(service: RunningService<RoleClient, S>) -> Self {
         Self {
             peer: service.peer().clone(),
-            _service: Some(Box::new(service)),
+            service: Some(Box::new(service)),
         }
     }
 }
@@ -63,9 +76,10 @@ pub(super) struct Link {
 
 /// A connection in use.
 pub(super) struct Live {
-    connection: Connection,
+    peer: Peer<RoleClient>,
+    service: Mutex<Option<Box<dyn AnyService>>>,
     /// What the server publishes, as far as it was asked.
-    pub(super) tools: Mutex<Option<Arc<ToolList>>>,
+    pub(super) tools: Mutex<Option<ToolList>>,
     /// How many requests in a row got no answer in time; as many as it may be
     /// where one could not be sent.
     unanswered: AtomicU32,
@@ -93,11 +107,18 @@ impl Link {
     }
 
     /// The connection; a new one if there is none that works. Whoever comes
-    /// while one is made waits for that one.
+    /// while one is made waits for that one, and not longer than for its own.
     pub(super) async fn live(&self, within: Duration) -> Result<Arc<Live>, Trouble> {
+        match timeout(within, self.connected()).await {
+            Ok(connected) => connected,
+            Err(elapsed) => Err(Trouble::Unreachable(elapsed.into())),
+        }
+    }
+
+    async fn connected(&self) -> Result<Arc<Live>, Trouble> {
         let mut live = self.live.lock().await;
         if let Some(live) = live.as_ref()
-            && !live.peer().is_transport_closed()
+            && !live.peer.is_transport_closed()
         {
             return Ok(Arc::clone(live));
         }
@@ -105,10 +126,7 @@ impl Link {
             return Err(Trouble::Gone(ServiceError::TransportClosed.into()));
         };
         *live = None;
-        let connection = match timeout(within, connect()).await {
-            Ok(connected) => connected.map_err(Trouble::Unreachable)?,
-            Err(elapsed) => return Err(Trouble::Unreachable(elapsed.into())),
-        };
+        let connection = connect().await.map_err(Trouble::Unreachable)?;
         Ok(Arc::clone(live.insert(Arc::new(Live::new(connection)))))
     }
 
@@ -117,6 +135,16 @@ impl Link {
         let mut live = self.live.lock().await;
         if self.connect.is_some() && live.as_ref().is_some_and(|live| Arc::ptr_eq(live, failed)) {
             *live = None;
+        }
+    }
+
+    /// Closes the connection, and waits until it is closed.
+    pub(super) async fn close(&self) {
+        let live = self.live.lock().await.take();
+        if let Some(live) = live
+            && let Some(mut service) = live.service.lock().await.take()
+        {
+            service.close().await;
         }
     }
 }
@@ -130,14 +158,15 @@ pub(super) enum NoAnswer {
 impl Live {
     fn new(connection: Connection) -> Self {
         Self {
-            connection,
+            peer: connection.peer,
+            service: Mutex::new(connection.service),
             tools: Mutex::default(),
             unanswered: AtomicU32::new(0),
         }
     }
 
     pub(super) fn peer(&self) -> &Peer<RoleClient> {
-        &self.connection.peer
+        &self.peer
     }
 
     /// Waits for the answer to a request, for so long at most. The request is

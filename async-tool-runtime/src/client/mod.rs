@@ -277,6 +277,18 @@ impl TaskClient {
         self.resumed(ToolNames::from(tool), task_id.into())
     }
 
+    /// Closes the connection, for all clones of this client, and waits until it
+    /// is closed; a server that runs as a child process has ended then. A client
+    /// that was made by [`connecting`](Self::connecting) connects again when it
+    /// is used again.
+    ///
+    /// To drop the client closes the connection too, without waiting for it. A
+    /// connection that is kept elsewhere (a [`Peer`](rmcp::service::Peer)) is
+    /// left alone.
+    pub async fn close(&self) {
+        self.link.close().await;
+    }
+
     fn resumed<O>(&self, names: ToolNames, task_id: String) -> TaskHandle<O> {
         let deadline = self.deadline();
         TaskHandle::new(self.clone(), Arc::new(names), Some(task_id), deadline)

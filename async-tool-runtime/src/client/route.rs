@@ -1,7 +1,6 @@
 //! Which of a server's tools a call goes through.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rmcp::model::{ProtocolVersion, Tool};
@@ -85,7 +84,6 @@ impl Route {
 }
 
 /// What a server publishes, as far as it matters here.
-#[derive(Default)]
 pub(super) struct ToolList {
     tools: HashMap<String, Listed>,
 }
@@ -160,16 +158,17 @@ impl Live {
         within: Duration,
     ) -> Result<Route, Trouble> {
         let native = self.speaks_tasks();
-        let mut tools = self.tools.lock().await;
-        if let Some(known) = tools.as_ref()
-            && let Some(route) = known.route(names, native, prefers_family)
-        {
-            return Ok(route);
-        }
-        let listed = self.answer(within, self.peer().list_all_tools()).await?;
-        let listed = tools.insert(Arc::new(ToolList::of(listed)));
-        listed
-            .route(names, native, prefers_family)
+        let route = |tools: &ToolList| tools.route(names, native, prefers_family);
+        let found = self.answer(within, async {
+            let mut tools = self.tools.lock().await;
+            if let Some(route) = tools.as_ref().and_then(route) {
+                return Ok(Some(route));
+            }
+            let listed = self.peer().list_all_tools().await?;
+            Ok(route(tools.insert(ToolList::of(listed))))
+        });
+        found
+            .await?
             .ok_or_else(|| CallError::NotPublished(names.tool.clone()).into())
     }
 

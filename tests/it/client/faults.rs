@@ -183,6 +183,32 @@ async fn to_drop_the_client_closes_its_connection() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_closed_client_connects_again_if_it_can() {
+    let scene = Scene::new().await;
+    let tasks = scene.client();
+    tasks.close().await;
+    let mut task = tasks
+        .call::<NapTool>(nap(600_000))
+        .start()
+        .await
+        .expect("accepted");
+    let closing = async {
+        sleep(Duration::from_secs(10)).await;
+        tasks.close().await;
+    };
+    let (ended, ()) = tokio::join!(task.result(), closing);
+    ended.expect("completed");
+    assert_eq!(scene.wire.connections(), 2);
+
+    let service = scene.wire.connect(scene.server.tools().clone()).await;
+    let tasks = TaskClient::new(service.expect("connects"));
+    tasks.call::<NapTool>(nap(1)).await.expect("completed");
+    tasks.close().await;
+    let error = tasks.call::<NapTool>(nap(1)).await.unwrap_err();
+    assert!(matches!(error, CallError::Disconnected { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_server_on_the_same_store_goes_on() {
     let store = MemoryStore::new();
     let runs = SharedRuns::default();
