@@ -8,6 +8,7 @@
 #![allow(clippy::print_stderr, reason = "errors of a program")]
 
 mod compare;
+mod context;
 mod disk;
 mod fill;
 mod idle;
@@ -37,6 +38,7 @@ const MODES: &[&str] = &[
     "memory",
     "idle",
     "list",
+    "context",
     "lifecycles",
     "restart",
     #[cfg(all(unix, feature = "postgres", feature = "redis"))]
@@ -100,6 +102,7 @@ fn run(mode: &str) -> Result<(), BoxError> {
         "idle" => in_runtime(idle::run()),
         idle::PART => in_runtime(idle::run_sqlite()),
         "list" => in_runtime(list()),
+        "context" => context::run(),
         "lifecycles" => in_runtime(lifecycles::run()),
         lifecycles::SLOW => in_runtime(lifecycles::run_slow()),
         "restart" => in_runtime(restart::run()),
