@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use async_tool::client::{Snapshot, Status};
 use indicatif::{ProgressBar, ProgressStyle};
 
-
 /// In a log, a step that takes long is mentioned this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 

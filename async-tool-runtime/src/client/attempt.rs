@@ -50,7 +50,7 @@ pub(super) struct Start {
 
 /// What the server says.
 pub(super) enum Reply {
-    Seen(Seen),
+    Seen(Box<Seen>),
     /// Nothing but that it has heard.
     Heard,
     /// It wants to know more before there is a task.
@@ -69,7 +69,7 @@ pub(super) enum Trouble {
     /// It is not known what became of the request.
     NoAnswer(BoxError),
     /// The server says: later.
-    Busy(Failure),
+    Busy(Box<Failure>),
     /// Another try would give the same.
     Final(CallError),
 }

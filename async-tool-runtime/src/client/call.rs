@@ -132,7 +132,7 @@ impl<O> TaskCall<O> {
             match self.client.ask(&self.names, Ask::Start(&start)).await? {
                 Reply::Seen(seen) => {
                     let task = TaskHandle::new(self.client, self.names, None, deadline);
-                    return Ok(task.begun(seen, self.on_input));
+                    return Ok(task.begun(*seen, self.on_input));
                 }
                 Reply::Asks { questions, state } => {
                     start.answers = answers(questions, self.on_input.as_ref()).await?;

@@ -24,7 +24,7 @@ pub enum CallError {
         task_id: Option<String>,
         /// The reason.
         #[source]
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// The task ended with an error.
     #[error("the task failed: {failure}")]
@@ -34,7 +34,7 @@ pub enum CallError {
         task_id: Option<String>,
         /// The error.
         #[source]
-        failure: Failure,
+        failure: Box<Failure>,
     },
     /// The task was cancelled.
     #[error("the task was cancelled: {reason}")]

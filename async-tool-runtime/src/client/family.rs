@@ -89,7 +89,7 @@ fn read(result: CallToolResult, ask: Ask<'_>) -> Result<Reply, Trouble> {
         None => serde_json::from_str(&text(&result.content)).unwrap_or_default(),
     };
     if is_error {
-        let failure = Failure::deserialize(&structure["error"])
+        let failure = Box::<Failure>::deserialize(&structure["error"])
             .map_err(|error| Trouble::protocol(format!("a refusal without an error: {error}")))?;
         return refused(failure, ask);
     }
@@ -98,7 +98,7 @@ fn read(result: CallToolResult, ask: Ask<'_>) -> Result<Reply, Trouble> {
     if ask.task_id().is_some_and(|asked| asked != seen.task_id) {
         return Err(Trouble::protocol("a snapshot of another task"));
     }
-    seen.read().map(Reply::Seen)
+    Ok(Reply::Seen(Box::new(seen.read()?)))
 }
 
 /// The text of a result.
@@ -110,7 +110,7 @@ pub(super) fn text(content: &[rmcp::model::ContentBlock]) -> String {
 }
 
 /// A call that the server refused.
-pub(super) fn refused(failure: Failure, ask: Ask<'_>) -> Result<Reply, Trouble> {
+pub(super) fn refused(failure: Box<Failure>, ask: Ask<'_>) -> Result<Reply, Trouble> {
     match (failure.code.as_str(), ask) {
         ("overloaded" | "store_unavailable" | "shutting_down", _) => Err(Trouble::Busy(failure)),
         // Somebody has answered it, or it need not be any more.
@@ -147,7 +147,7 @@ struct Wire {
     /// Absent for `null`.
     #[serde(default)]
     result: Value,
-    error: Option<Failure>,
+    error: Option<Box<Failure>>,
 }
 
 #[derive(Default, Deserialize)]

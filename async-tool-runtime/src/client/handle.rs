@@ -222,7 +222,7 @@ impl<O> TaskHandle<O> {
             let told = self.asker.ask(Ask::Cancel { task_id, reason }).await?;
             self.pace.hurry();
             if let Reply::Seen(seen) = told {
-                self.take_in(seen);
+                self.take_in(*seen);
             }
         }
         Ok(self.end.is_some())
@@ -265,7 +265,7 @@ impl<O> TaskHandle<O> {
             seen = asker.look(look) => {
                 let seen = seen?;
                 self.pace.set(look, began, &seen);
-                self.take_in(seen);
+                self.take_in(*seen);
                 return Ok(());
             }
             answered = answered => answered,
@@ -322,7 +322,7 @@ impl Asker {
         }
     }
 
-    async fn look(&self, look: Look) -> Result<Seen, CallError> {
+    async fn look(&self, look: Look) -> Result<Box<Seen>, CallError> {
         let no_task = || CallError::Protocol("no task where there was one".to_owned());
         let task_id = self.task_id.as_deref().ok_or_else(no_task)?;
         let ask = Ask::Look {

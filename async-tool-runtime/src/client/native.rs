@@ -69,7 +69,7 @@ pub(super) async fn ask(
     match (answer, ask) {
         (ServerResult::CallToolResult(result), Ask::Start(_)) => ended(result, native, ask),
         (ServerResult::CreateTaskResult(created), Ask::Start(_)) => {
-            Ok(Reply::Seen(seen(created.task)))
+            Ok(Reply::Seen(Box::new(seen(created.task))))
         }
         (ServerResult::InputRequiredResult(more), Ask::Start(_)) => Ok(Reply::Asks {
             questions: questions(more.input_requests.unwrap_or_default())?,
@@ -78,7 +78,7 @@ pub(super) async fn ask(
         (ServerResult::GetTaskResult(got), Ask::Look { task_id, .. })
             if got.task.task.task_id == task_id =>
         {
-            detailed(got.task, native).map(Reply::Seen)
+            Ok(Reply::Seen(Box::new(detailed(got.task, native)?)))
         }
         (
             ServerResult::TaskAckResult(_) | ServerResult::EmptyResult(_),
@@ -163,10 +163,10 @@ fn ended(result: CallToolResult, native: &Native, ask: Ask<'_>) -> Result<Reply,
         End::Failed(failure) if task_id.is_none() && REFUSALS.contains(&failure.code.as_str()) => {
             refused(failure, ask)
         }
-        end => Ok(Reply::Seen(Seen {
+        end => Ok(Reply::Seen(Box::new(Seen {
             task_id,
             ..Seen::ended(end)
-        })),
+        }))),
     }
 }
 
@@ -178,17 +178,17 @@ fn end_of(result: CallToolResult, native: &Native) -> End {
     let text = text(&result.content);
     let failure = serde_json::from_str::<Value>(&text)
         .ok()
-        .and_then(|error| Failure::deserialize(&error["error"]).ok());
+        .and_then(|error| Box::<Failure>::deserialize(&error["error"]).ok());
     match failure {
         Some(failure) if failure.code == "cancelled" => End::Cancelled(failure.message),
         Some(failure) => End::Failed(failure),
-        None => End::Failed(Failure {
+        None => End::Failed(Box::new(Failure {
             code: TOOL_ERROR.to_owned(),
             message: text,
             retryable: false,
             retry_after: None,
             details: result.structured_content,
-        }),
+        })),
     }
 }
 
@@ -259,18 +259,18 @@ fn detailed(task: DetailedTask, native: &Native) -> Result<Seen, Trouble> {
 }
 
 /// An error of JSON-RPC as one of ours.
-fn failure_of(mut error: Value) -> Failure {
+fn failure_of(mut error: Value) -> Box<Failure> {
     let text = |value: &Value| match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     };
-    Failure {
+    Box::new(Failure {
         code: text(&error["code"]),
         message: text(&error["message"]),
         retryable: false,
         retry_after: None,
         details: error.get_mut("data").map(Value::take),
-    }
+    })
 }
 
 fn questions(requests: InputRequests) -> Result<Vec<Question>, Trouble> {

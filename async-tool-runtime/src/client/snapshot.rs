@@ -76,7 +76,7 @@ pub(super) struct Seen {
 #[derive(Clone)]
 pub(super) enum End {
     Completed(Value),
-    Failed(Failure),
+    Failed(Box<Failure>),
     Cancelled(String),
 }
 
