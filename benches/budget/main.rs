@@ -26,6 +26,7 @@ mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 
+use async_tool::Surface;
 use std::env;
 use std::process::ExitCode;
 
@@ -136,5 +137,20 @@ async fn list() -> Result<(), BoxError> {
         &format!("{all} bytes, output schemas {output}"),
         "<= 3072 bytes",
     );
+    for (surface, name) in [
+        (Surface::Family, "family"),
+        (Surface::Shared, "shared"),
+        (Surface::Native, "native"),
+    ] {
+        for count in [1, 10, 50] {
+            let tools = support::tools::many(count, surface).await?;
+            let bytes = serde_json::to_vec(tools.tools())?.len();
+            row(
+                &format!("tools/list, {name}, {count} tools of two arguments"),
+                &format!("{} entries, {bytes} bytes", tools.tools().len()),
+                "-",
+            );
+        }
+    }
     Ok(())
 }

@@ -8,6 +8,7 @@ mod asking;
 mod client;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod doors;
 mod durable;
 mod ending;
 mod faults;
