@@ -137,7 +137,7 @@ async fn start_server(root: &Path) -> Result<RunningService<RoleClient, ()>, Box
 async fn interrupted() {
     if let Err(error) = ctrl_c().await {
         eprintln!("Ctrl-C will not cancel the build: {error}");
-        pending().await;
+        pending::<()>().await;
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rmcp::model::{ProtocolVersion, Tool};
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::attempt::Trouble;
 use super::error::CallError;
@@ -159,16 +160,17 @@ impl Live {
     ) -> Result<Route, Trouble> {
         let native = self.speaks_tasks();
         let route = |tools: &ToolList| tools.route(names, native, prefers_family);
-        let found = self.answer(within, async {
-            let mut tools = self.tools.lock().await;
-            if let Some(route) = tools.as_ref().and_then(route) {
-                return Ok(Some(route));
-            }
-            let listed = self.peer().list_all_tools().await?;
-            Ok(route(tools.insert(ToolList::of(listed))))
-        });
-        found
-            .await?
+        // Whoever asks already is waited for.
+        let Ok(mut tools) = timeout(within, self.tools.lock()).await else {
+            return Err(Trouble::NoAnswer(
+                "the server does not list its tools".into(),
+            ));
+        };
+        if let Some(route) = tools.as_ref().and_then(route) {
+            return Ok(route);
+        }
+        let listed = self.answer(within, self.peer().list_all_tools()).await?;
+        route(tools.insert(ToolList::of(listed)))
             .ok_or_else(|| CallError::NotPublished(names.tool.clone()).into())
     }
 

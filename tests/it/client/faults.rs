@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_tool::client::{CallError, TaskClient};
 use async_tool::testing::TestServer;
-use async_tool::{AsyncTools, BoxError, MemoryStore};
+use async_tool::{AsyncTools, MemoryStore};
 use tokio::time::{Instant, sleep};
 
 use super::wire::Wire;
@@ -139,6 +139,21 @@ async fn a_server_that_says_nothing_is_waited_for_until_patience_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn patience_does_not_grow_with_the_number_of_calls() {
+    let scene = Scene::new().await;
+    let tasks = scene.client();
+    scene.wire.set_silent(true);
+    let began = Instant::now();
+    let call = |_| tokio::spawn(tasks.call::<NapTool>(nap(1)).into_future());
+    let calls: Vec<_> = (0..100).map(call).collect();
+    for call in calls {
+        let error = call.await.expect("no panic").unwrap_err();
+        assert!(matches!(error, CallError::Disconnected { .. }), "{error}");
+    }
+    assert!(began.elapsed() < Duration::from_secs(15 + 120 + 15));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_single_connection_is_not_replaced_and_its_tasks_go_on() {
     let scene = Scene::new().await;
     let service = scene.wire.connect(scene.server.tools().clone()).await;
@@ -226,7 +241,7 @@ async fn the_next_server_on_the_same_store_goes_on() {
         TaskClient::connecting(move || {
             let server = present.lock().expect("no panic").clone();
             let wire = wire.clone();
-            async move { Ok::<_, BoxError>(wire.connect(server).await?) }
+            async move { wire.connect(server).await }
         })
     };
     let call = to_present.call::<NapTool>(nap(1_000));
