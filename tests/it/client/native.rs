@@ -9,9 +9,10 @@ use async_tool::testing::TestServer;
 use async_tool::{AsyncTools, Registry, Surface, ToolError, async_tool};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, ContentBlock,
-    CreateTaskResult, DetailedTask, ElicitRequest, ElicitRequestParams, ElicitationSchema,
-    GetTaskParams, GetTaskResult, InputRequest, InputRequiredResult, ListToolsResult,
+    CreateTaskResult, DetailedTask, ElicitRequest, ElicitRequestParams, GetTaskParams,
+    GetTaskResult, InputRequest, InputRequests, InputRequiredResult, ListToolsResult,
     PaginatedRequestParams, ServerCapabilities, ServerConfig, Task, TaskPayload, TaskStatus, Tool,
+    UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -231,22 +232,30 @@ async fn a_native_task_is_asked_about_as_its_server_likes_it() {
     assert!((95..=125).contains(&asked), "{asked}");
 }
 
-/// A server that knows nothing of this library. It asks before it begins.
+/// A server that knows nothing of this library. It asks before it begins, and
+/// its memory is slow.
 #[derive(Clone, Default)]
 struct Foreign {
     tasks: Arc<AtomicUsize>,
+    answers: Arc<AtomicUsize>,
+    /// How often it was asked since it was answered.
+    asked: Arc<AtomicUsize>,
 }
 
-impl Foreign {
-    fn task(status: TaskStatus) -> Task {
-        let now = "2026-11-21T00:00:00Z";
-        Task::new("t-1", status, now, now).with_poll_interval_ms(2_000)
-    }
+fn task(id: &str, status: TaskStatus) -> Task {
+    let now = "2026-11-21T00:00:00Z";
+    Task::new(id, status, now, now).with_poll_interval_ms(2_000)
 }
 
-fn schema() -> ElicitationSchema {
+fn who() -> InputRequests {
     let schema = json!({ "type": "object", "properties": { "name": { "type": "string" } } });
-    serde_json::from_value(schema).expect("one that the protocol allows")
+    let params = ElicitRequestParams::FormElicitationParams {
+        meta: None,
+        message: "Who is it?".into(),
+        requested_schema: serde_json::from_value(schema).expect("one that MCP allows"),
+    };
+    let question = InputRequest::Elicitation(ElicitRequest::new(params));
+    [("who".to_owned(), question)].into()
 }
 
 impl ServerHandler for Foreign {
@@ -264,7 +273,7 @@ impl ServerHandler for Foreign {
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let tool = |name: &'static str| Tool::new(name, "", Map::new());
-        let tools = ["greet", "work", "fail"].map(tool).to_vec();
+        let tools = ["greet", "work", "doubt", "fail"].map(tool).to_vec();
         Ok(ListToolsResult::with_all_items(tools))
     }
 
@@ -279,19 +288,11 @@ impl ServerHandler for Foreign {
         Ok(match (&*request.name, &request.input_responses) {
             ("work", _) => {
                 self.tasks.fetch_add(1, Ordering::SeqCst);
-                CreateTaskResult::new(Self::task(TaskStatus::Working)).into()
+                CreateTaskResult::new(task("sure", TaskStatus::Working)).into()
             }
+            ("doubt", _) => CreateTaskResult::new(task("unsure", TaskStatus::InputRequired)).into(),
             ("fail", _) => CallToolResult::error(text("no luck".into())).into(),
-            (_, None) => {
-                let params = ElicitRequestParams::FormElicitationParams {
-                    meta: None,
-                    message: "Who is it?".into(),
-                    requested_schema: schema(),
-                };
-                let question = InputRequest::Elicitation(ElicitRequest::new(params));
-                let questions = [("who".to_owned(), question)].into();
-                InputRequiredResult::new(Some(questions), Some("state".into())).into()
-            }
+            (_, None) => InputRequiredResult::new(Some(who()), Some("state".into())).into(),
             (_, Some(answers)) => {
                 assert_eq!(request.request_state.as_deref(), Some("state"));
                 let name = answers["who"]["content"]["name"].as_str();
@@ -303,16 +304,34 @@ impl ServerHandler for Foreign {
 
     async fn get_task(
         &self,
-        _: GetTaskParams,
+        request: GetTaskParams,
         _: RequestContext<RoleServer>,
     ) -> Result<GetTaskResult, ErrorData> {
+        let id = &request.task_id;
+        if id == "unsure" && self.asked.fetch_add(1, Ordering::SeqCst) < 3 {
+            let payload = TaskPayload::InputRequired {
+                input_requests: who(),
+            };
+            let task = task(id, TaskStatus::InputRequired);
+            return Ok(GetTaskResult::new(DetailedTask::new(task, payload)));
+        }
         let result = CallToolResult::structured(json!({ "result": 1 }));
         let Ok(Value::Object(result)) = serde_json::to_value(result) else {
             unreachable!("an object");
         };
         let payload = TaskPayload::Completed { result };
-        let task = DetailedTask::new(Self::task(TaskStatus::Completed), payload);
+        let task = DetailedTask::new(task(id, TaskStatus::Completed), payload);
         Ok(GetTaskResult::new(task))
+    }
+
+    async fn update_task(
+        &self,
+        _: UpdateTaskParams,
+        _: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.answers.fetch_add(1, Ordering::SeqCst);
+        self.asked.store(0, Ordering::SeqCst);
+        Ok(())
     }
 
     async fn cancel_task(
@@ -344,6 +363,16 @@ async fn another_servers_tasks_and_answers_are_understood() {
         panic!("{error}");
     };
     assert_eq!((failure.message.as_str(), task_id), ("no luck", None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_is_still_shown_is_not_answered_again() {
+    let server = Foreign::default();
+    let tasks = Wire::default().modern(server.clone());
+    let call = tasks.call_named("doubt", json!({}));
+    let answered = call.on_input(|_| async { Answer::Decline });
+    answered.await.expect("completed");
+    assert_eq!(server.answers.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
