@@ -23,6 +23,7 @@ const BOTH: Versions = &["2025-11-25", "2026-07-28"];
 const SCENARIOS: &[(&str, Versions)] = &[
     ("server-initialize", OLD),
     ("server-session-lifecycle", OLD),
+    ("server-stateless", NEW),
     ("ping", OLD),
     ("http-header-validation", NEW),
     ("dns-rebinding-protection", BOTH),
