@@ -25,6 +25,7 @@ say("tools", { names: tools.map((tool) => tool.name) });
 // Follows a task to its end, and says what passed by.
 async function follow(name, args, { onprogress, onTask } = {}) {
   const seen = [];
+  let taskId;
   const stream = client.experimental.tasks.callToolStream(
     { name, arguments: args },
     CallToolResultSchema,
@@ -34,6 +35,7 @@ async function follow(name, args, { onprogress, onTask } = {}) {
     switch (message.type) {
       case "taskCreated":
         seen.push(`created ${message.task.status}`);
+        taskId = message.task.taskId;
         await onTask?.(message.task);
         break;
       case "taskStatus":
@@ -42,7 +44,14 @@ async function follow(name, args, { onprogress, onTask } = {}) {
       case "result":
         return { seen, result: message.result };
       case "error":
-        return { seen, error: message.error.message };
+        // The stream does not ask what a task that failed had to say.
+        return {
+          seen,
+          error: message.error.message,
+          result: await client.experimental.tasks
+            .getTaskResult(taskId, CallToolResultSchema)
+            .catch((error) => ({ refused: error.message })),
+        };
     }
   }
 }

@@ -99,13 +99,15 @@ await play({
       if (stop) {
         await execution.cancel();
       }
-      const { outcome, lastTask } = await execution.settle();
+      const { outcome } = await execution.settle();
+      // To ask to stop is the end for this client; what the server says is more.
+      const last = await session.task(execution.handle.taskId).snapshot();
       return {
         kind: execution.kind,
         status: outcome.status,
         result: outcome.result,
         error: outcome.error?.message,
-        task: lastTask?.raw,
+        task: last.raw,
       };
     }
     say("native", { ran: await follow("slow_compute", { seconds: 1, label: "native" }) });
