@@ -4,19 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
-
-use crate::catalog::{Catalog, Entry};
+use crate::catalog::{Catalog, prepare};
+use crate::descriptor::{OnInterrupt, Surface, Surfaces};
 use crate::engine::{Clock, Config, Engine};
 use crate::registry::Registry;
-use crate::schema::{Checker, wide_integers};
 use crate::server::{
-    AsyncTools, Families, PrincipalRule, RESERVED, Request, ServerIdentity, TaskList, ToolServer,
+    AsyncTools, Families, PrincipalRule, Request, ServerIdentity, TaskList, ToolServer,
 };
 use crate::state::StateMap;
 use crate::store::{MemoryStore, OpenStore};
 use crate::task::Principal;
-use crate::tool::{AsyncTool, SharedTool};
+use crate::tool::AsyncTool;
 
 /// Configures an [`AsyncTools`] server; see [`AsyncTools::builder`].
 ///
@@ -34,6 +32,7 @@ pub struct AsyncToolsBuilder {
     clock: Option<Clock>,
     principal: PrincipalRule,
     identity: ServerIdentity,
+    surfaces: Surfaces,
 }
 
 impl Default for AsyncToolsBuilder {
@@ -49,6 +48,7 @@ impl Default for AsyncToolsBuilder {
             clock: None,
             principal: PrincipalRule::default(),
             identity: ServerIdentity::default(),
+            surfaces: Surface::Family.into(),
         }
     }
 }
@@ -85,6 +85,18 @@ impl AsyncToolsBuilder {
     /// ones; `default` unless said otherwise.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.namespace = namespace.into();
+        self
+    }
+
+    /// Sets through what tools can be called that do not say so themselves: one
+    /// [`Surface`] or several; [`Surface::Family`] unless said otherwise.
+    ///
+    /// ```
+    /// # use async_tool_runtime::{AsyncTools, Surface};
+    /// let tools = AsyncTools::builder().surface([Surface::Family, Surface::Native]);
+    /// ```
+    pub fn surface(mut self, surfaces: impl Into<Surfaces>) -> Self {
+        self.surfaces = surfaces.into();
         self
     }
 
@@ -248,7 +260,7 @@ impl AsyncToolsBuilder {
                     missing.push((tool.descriptor().name, borrow.type_name()));
                 }
             }
-            match entry(tool) {
+            match prepare(tool, self.surfaces) {
                 Ok(entry) => catalog.insert(entry),
                 Err(found) => problems.extend(found),
             }
@@ -282,6 +294,16 @@ impl AsyncToolsBuilder {
                 Families::default()
             }
         };
+        for entry in catalog.iter() {
+            let descriptor = entry.descriptor;
+            if descriptor.interactive && descriptor.on_interrupt == OnInterrupt::Fail {
+                tracing::warn!(
+                    tool = %entry.name,
+                    "an interactive tool without `on_interrupt = \"retry\"`: a task that waits for \
+                     an answer fails when its server restarts"
+                );
+            }
+        }
         if !problems.is_empty() {
             return Err(BuildError {
                 problems,
@@ -324,141 +346,6 @@ fn default_registry() -> Registry {
 #[cfg(not(feature = "inventory"))]
 fn default_registry() -> Registry {
     Registry::new()
-}
-
-/// What is computed of a tool once, or everything that is wrong with it.
-fn entry(tool: &SharedTool) -> Result<Entry, Vec<String>> {
-    let descriptor = tool.descriptor();
-    let name = descriptor.name;
-    let mut problems = Vec::new();
-    for published in [
-        name.to_owned(),
-        descriptor.initiate_name(),
-        descriptor.status_name(),
-        descriptor.cancel_name(),
-    ] {
-        if !is_tool_name(&published) {
-            problems.push(format!(
-                "`{published}` (of the tool at {}) is no name for an MCP tool: \
-                 1 to 128 of A-Z a-z 0-9 _ . - are",
-                descriptor.source
-            ));
-        }
-    }
-    for (option, value) in [
-        ("timeout", descriptor.timeout),
-        ("max_wait", descriptor.max_wait),
-        ("retention", descriptor.retention),
-    ] {
-        if value.is_some_and(|value| value.is_zero()) {
-            problems.push(format!("the tool `{name}` has a `{option}` of zero"));
-        }
-    }
-    if descriptor.concurrency == Some(0) {
-        problems.push(format!("the tool `{name}` has a `concurrency` of zero"));
-    }
-    if descriptor.fleet_concurrency == Some(0) {
-        problems.push(format!(
-            "the tool `{name}` has a `fleet_concurrency` of zero"
-        ));
-    }
-    if descriptor
-        .retry
-        .as_ref()
-        .is_some_and(|retry| retry.attempts == 0)
-    {
-        problems.push(format!(
-            "the tool `{name}` has a `retry` with zero attempts"
-        ));
-    }
-
-    let schemas = tool.schemas();
-    if schemas.input.get("type").and_then(Value::as_str) != Some("object") {
-        problems.push(format!(
-            "the arguments of the tool `{name}` must be a struct with named fields"
-        ));
-    }
-    for combinator in ["oneOf", "anyOf", "allOf"] {
-        if schemas.input.contains_key(combinator) {
-            problems.push(format!(
-                "the argument schema of the tool `{name}` has `{combinator}` at its top, \
-                 for which some model providers refuse the whole tool list; \
-                 put the alternatives into a property"
-            ));
-        }
-    }
-    let properties = schemas.input.get("properties").and_then(Value::as_object);
-    for reserved in RESERVED {
-        if properties.is_some_and(|properties| properties.contains_key(reserved)) {
-            problems.push(format!(
-                "the tool `{name}` has an argument named `{reserved}`, which the framework takes \
-                 for itself; rename it"
-            ));
-        }
-    }
-    if let Some(key) = &descriptor.concurrency_key {
-        for argument in key.arguments {
-            if !properties.is_some_and(|properties| properties.contains_key(*argument)) {
-                problems.push(format!(
-                    "the tool `{name}` has a `concurrency_key` over the argument `{argument}`, \
-                     which it does not have"
-                ));
-            }
-        }
-        if key.limit == 0 {
-            problems.push(format!(
-                "the tool `{name}` has a `concurrency_key` with a limit of zero"
-            ));
-        }
-    }
-    let mut output_schema = schemas.output.clone();
-    if let (Value::Object(schema), false) = (&mut output_schema, schemas.output_defs.is_empty()) {
-        schema.insert("$defs".into(), Value::Object(schemas.output_defs.clone()));
-    }
-    let input_schema = Value::Object(schemas.input.clone());
-    for (schema, part, of_whole, whole) in [
-        (&input_schema, "argument", "", "arguments are"),
-        (&output_schema, "property", " of its result", "result is"),
-    ] {
-        for wide in wide_integers(schema) {
-            let what = match wide.property.as_str() {
-                "" => format!("its {whole}"),
-                property => format!("the {part} `{property}`{of_whole} is"),
-            };
-            problems.push(format!(
-                "the tool `{name}`: {what} an integer of 128 bits (`{}`), and JSON turns such a \
-                 number into a floating-point one without a word; use a string",
-                wide.format
-            ));
-        }
-    }
-    let output = match Checker::new(output_schema) {
-        Ok(output) => output,
-        Err(error) => {
-            problems.push(format!(
-                "the result schema of the tool `{name}` is not valid: {error}"
-            ));
-            return Err(problems);
-        }
-    };
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    Ok(Entry {
-        name: name.into(),
-        descriptor,
-        tool: Arc::clone(tool),
-        schemas,
-        output,
-    })
-}
-
-/// What MCP recommends (specification 2026-07-28, server/tools).
-fn is_tool_name(name: &str) -> bool {
-    (1..=128).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte))
 }
 
 impl fmt::Debug for AsyncToolsBuilder {

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::Clock;
+use crate::engine::{Clock, Ends};
 use crate::error::{BoxError, Cancelled};
+use crate::input::{self, AskError, Inbox, NoDesk};
 use crate::log::TaskLog;
 use crate::progress::Progress;
 use crate::steps::{self, NoJournal, StepBook, StepError};
@@ -23,6 +25,7 @@ pub struct TaskContext {
     progress: Progress,
     cancellation: CancellationToken,
     steps: Arc<StepBook>,
+    inbox: Arc<Inbox>,
     log: Arc<TaskLog>,
 }
 
@@ -36,7 +39,7 @@ pub(crate) struct Facts {
     pub(crate) principal: Option<Principal>,
     pub(crate) deadline: SystemTime,
     /// When this attempt must have ended, on tokio's clock.
-    pub(crate) ends_by: tokio::time::Instant,
+    pub(crate) ends: Ends,
 }
 
 impl TaskContext {
@@ -45,6 +48,7 @@ impl TaskContext {
         progress: Progress,
         cancellation: CancellationToken,
         steps: StepBook,
+        inbox: Inbox,
         log: Arc<TaskLog>,
     ) -> Self {
         Self {
@@ -52,6 +56,7 @@ impl TaskContext {
             progress,
             cancellation,
             steps: Arc::new(steps),
+            inbox: Arc::new(inbox),
             log,
         }
     }
@@ -68,11 +73,12 @@ impl TaskContext {
                 epoch: Epoch(1),
                 principal: None,
                 deadline: SystemTime::now() + FAR,
-                ends_by: tokio::time::Instant::now() + FAR,
+                ends: Ends::at(tokio::time::Instant::now() + FAR),
             },
             Progress::new(|| {}),
             CancellationToken::new(),
             StepBook::new(1, NoJournal),
+            Inbox::new(NoDesk),
             Arc::new(TaskLog::new(1, Clock::system())),
         )
     }
@@ -112,10 +118,12 @@ impl TaskContext {
     }
 
     /// How long this attempt may still run: until the deadline or the tool's
-    /// timeout, whichever is first.
+    /// timeout, whichever is first. The timeout stands still while the task
+    /// waits for an [answer](Self::ask).
     pub fn time_left(&self) -> Duration {
         self.facts
-            .ends_by
+            .ends
+            .by()
             .saturating_duration_since(tokio::time::Instant::now())
     }
 
@@ -184,6 +192,60 @@ impl TaskContext {
         Fut: Future<Output = Result<T, BoxError>>,
     {
         steps::run(self, name, body).await
+    }
+
+    /// Asks whoever called the tool, and waits for the answer. For tools with
+    /// the option `interactive`.
+    ///
+    /// ```
+    /// # use async_tool_runtime::{AskError, TaskContext};
+    /// #[derive(serde::Deserialize, schemars::JsonSchema)]
+    /// struct Approval {
+    ///     /// Whether to go on.
+    ///     approved: bool,
+    /// }
+    ///
+    /// # async fn switch(task: &TaskContext) -> Result<(), AskError> {
+    /// let answer: Approval = task.ask("Switch production to release 42?").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A client that speaks the protocol's tasks gets it as an elicitation; for
+    /// the others the task's status is `input_required`, its snapshot has the
+    /// question and the schema of an answer, and the tool `NAME_respond` answers
+    /// it. Several questions may be open at once, at most 16: join the futures.
+    ///
+    /// While the task waits it takes no slot, and gets the next one that becomes
+    /// free when it goes on; it keeps its concurrency key. The tool's timeout
+    /// stands still, the deadline does not.
+    ///
+    /// The answer is recorded durably. When the task is started again, the same
+    /// question (same text, same type, asked for the same time) is answered from
+    /// the record; one that was open stays so, and can be answered meanwhile.
+    ///
+    /// `T` is a struct of strings, numbers, booleans and enums of strings, for
+    /// MCP allows no more. A question has at most 2000 characters.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError`]: the caller declined, or dismissed the question; the task
+    /// was asked to stop; `T` or the question is not as above; the tool is not
+    /// `interactive`.
+    ///
+    /// # Cancel safety
+    ///
+    /// When the future is dropped, the question is taken back. Asked once more
+    /// it is another question.
+    pub async fn ask<T>(&self, question: impl Into<String>) -> Result<T, AskError>
+    where
+        T: DeserializeOwned + JsonSchema,
+    {
+        input::ask(self, question.into()).await
+    }
+
+    pub(crate) fn inbox(&self) -> &Inbox {
+        &self.inbox
     }
 
     pub(crate) fn steps(&self) -> &StepBook {

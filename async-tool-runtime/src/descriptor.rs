@@ -58,6 +58,14 @@ pub struct Descriptor {
     /// Which tasks must not run at the same time. None: the limits of the tool
     /// and of the server are the only ones.
     pub concurrency_key: Option<ConcurrencyKey>,
+    /// The tool may ask its caller questions
+    /// ([`TaskContext::ask`](crate::TaskContext::ask)): the family has one more
+    /// tool, which answers them.
+    pub interactive: bool,
+    /// Through what the tool can be called. None: what the server says.
+    pub surfaces: Option<Surfaces>,
+    /// What the native surface does for a client that does not speak tasks.
+    pub undeclared: Undeclared,
     /// Names of the family's tools.
     pub names: Names,
     /// Hints about the tool's effects.
@@ -76,6 +84,8 @@ pub struct Names {
     pub status: Option<&'static str>,
     /// Instead of `NAME_cancel`.
     pub cancel: Option<&'static str>,
+    /// Instead of `NAME_respond`.
+    pub respond: Option<&'static str>,
 }
 
 impl Names {
@@ -85,6 +95,7 @@ impl Names {
             initiate: None,
             status: None,
             cancel: None,
+            respond: None,
         }
     }
 
@@ -108,6 +119,89 @@ impl Names {
         self.cancel = Some(name);
         self
     }
+
+    /// Names the tool that answers a task's questions.
+    #[must_use]
+    pub const fn respond(mut self, name: &'static str) -> Self {
+        self.respond = Some(name);
+        self
+    }
+}
+
+/// Through what a tool can be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Surface {
+    /// Plain tools, a family for each: `NAME_initiate`, `NAME_status`,
+    /// `NAME_cancel`. Works with every client.
+    Family,
+    /// Plain tools: `NAME_initiate` for each, and one `task_status` and
+    /// `task_cancel` for all. For servers with many tools.
+    Shared,
+    /// `NAME` itself, for the protocol's own tasks. A client that does not
+    /// speak them waits for the end, or is refused; see [`Undeclared`].
+    Native,
+}
+
+/// A set of [`Surface`]s.
+///
+/// ```
+/// use async_tool_runtime::{Surface, Surfaces};
+///
+/// const BOTH: Surfaces = Surfaces::NONE.with(Surface::Family).with(Surface::Native);
+/// assert!(BOTH.has(Surface::Native) && !BOTH.has(Surface::Shared));
+/// assert_eq!(BOTH, [Surface::Native, Surface::Family].into());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Surfaces(u8);
+
+impl Surfaces {
+    /// The empty set.
+    pub const NONE: Self = Self(0);
+
+    /// Adds a surface.
+    #[must_use]
+    pub const fn with(self, surface: Surface) -> Self {
+        Self(self.0 | Self::bit(surface))
+    }
+
+    /// Whether a surface is in the set.
+    pub const fn has(self, surface: Surface) -> bool {
+        self.0 & Self::bit(surface) != 0
+    }
+
+    const fn bit(surface: Surface) -> u8 {
+        match surface {
+            Surface::Family => 1,
+            Surface::Shared => 2,
+            Surface::Native => 4,
+        }
+    }
+}
+
+impl From<Surface> for Surfaces {
+    fn from(surface: Surface) -> Self {
+        Self::NONE.with(surface)
+    }
+}
+
+impl<const N: usize> From<[Surface; N]> for Surfaces {
+    fn from(surfaces: [Surface; N]) -> Self {
+        surfaces.into_iter().fold(Self::NONE, Self::with)
+    }
+}
+
+/// What a call of a tool's native surface comes to whose client does not speak
+/// the protocol's tasks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Undeclared {
+    /// It waits for the end and answers with the result. When the client takes
+    /// the call back, the task is cancelled.
+    #[default]
+    Wait,
+    /// It is refused with the protocol's error for a missing capability.
+    Reject,
 }
 
 /// Hints about what a tool does to the world, as MCP defines them
@@ -310,6 +404,9 @@ impl Descriptor {
             retry: None,
             dedupe: None,
             concurrency_key: None,
+            interactive: false,
+            surfaces: None,
+            undeclared: Undeclared::Wait,
             names: Names::new(),
             annotations: Annotations::new(),
             source: Location::caller(),
@@ -414,6 +511,27 @@ impl Descriptor {
         self
     }
 
+    /// Sets [`interactive`](Self::interactive).
+    #[must_use]
+    pub const fn interactive(mut self) -> Self {
+        self.interactive = true;
+        self
+    }
+
+    /// Sets [`surfaces`](Self::surfaces).
+    #[must_use]
+    pub const fn surfaces(mut self, surfaces: Surfaces) -> Self {
+        self.surfaces = Some(surfaces);
+        self
+    }
+
+    /// Sets [`undeclared`](Self::undeclared).
+    #[must_use]
+    pub const fn undeclared(mut self, undeclared: Undeclared) -> Self {
+        self.undeclared = undeclared;
+        self
+    }
+
     /// Sets [`names`](Self::names).
     #[must_use]
     pub const fn names(mut self, names: Names) -> Self {
@@ -453,6 +571,11 @@ impl Descriptor {
     /// The name of the tool that cancels a task.
     pub fn cancel_name(&self) -> String {
         self.family_name(self.names.cancel, "cancel")
+    }
+
+    /// The name of the tool that answers a task's questions.
+    pub fn respond_name(&self) -> String {
+        self.family_name(self.names.respond, "respond")
     }
 
     fn family_name(&self, given: Option<&str>, verb: &str) -> String {

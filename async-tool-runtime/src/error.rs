@@ -42,6 +42,7 @@ pub(crate) struct Facts {
     pub(crate) message: String,
     pub(crate) retryable: bool,
     pub(crate) details: Option<Value>,
+    pub(crate) protocol_code: Option<i32>,
 }
 
 /// The code of a failed task whose author chose none.
@@ -79,6 +80,19 @@ impl ToolError {
     #[must_use]
     pub fn with_details(mut self, details: Value) -> Self {
         self.facts.details = Some(details);
+        self
+    }
+
+    /// Makes it an error of the protocol, of this JSON-RPC code, to those who
+    /// call the tool as a task of MCP's own: the task is `failed` with it, and
+    /// has no result. Any other error is a result that says `isError`, which a
+    /// model can read. Those who use the tool's family see no difference.
+    ///
+    /// The codes that are free for applications are those outside of -32768 to
+    /// -32000 (specification 2026-07-28, basic); -32603 is an internal error.
+    #[must_use]
+    pub fn with_protocol_code(mut self, code: i32) -> Self {
+        self.facts.protocol_code = Some(code);
         self
     }
 
@@ -129,6 +143,7 @@ impl Facts {
             message,
             retryable: false,
             details: None,
+            protocol_code: None,
         }
     }
 

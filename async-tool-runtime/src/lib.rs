@@ -10,6 +10,7 @@ mod context;
 mod descriptor;
 mod engine;
 mod error;
+mod input;
 mod log;
 mod progress;
 mod refusal;
@@ -33,8 +34,12 @@ pub mod __private;
 
 pub use builder::{AsyncToolsBuilder, BuildError};
 pub use context::TaskContext;
-pub use descriptor::{Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry};
+pub use descriptor::{
+    Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry, Surface, Surfaces,
+    Undeclared,
+};
 pub use error::{BoxError, Cancelled, ToolError};
+pub use input::AskError;
 pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;
 pub use server::{AsyncTools, Composed, NameClash, Request, ServeError};

@@ -28,6 +28,18 @@ pub(crate) enum Refusal {
     Abandoned,
     /// The application's code panicked while the call was handled.
     Internal,
+    /// The question is not open to this answer.
+    QuestionClosed(Closed),
+}
+
+/// Why a question takes no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Closed {
+    NotAsked,
+    /// It was answered otherwise.
+    Answered,
+    /// With the task.
+    Ended,
 }
 
 /// One thing that is wrong with the arguments.
@@ -61,6 +73,7 @@ impl Refusal {
             Self::Unauthenticated => "unauthenticated",
             Self::Abandoned => "abandoned",
             Self::Internal => "internal",
+            Self::QuestionClosed(_) => "question_closed",
         }
     }
 
@@ -102,6 +115,15 @@ impl Refusal {
                 "this server needs to know on whose behalf a request is made".to_owned()
             }
             Self::Abandoned => "the request was taken back".to_owned(),
+            Self::QuestionClosed(why) => match why {
+                Closed::NotAsked => "this task asks no question of this key now; its status tells \
+                     which are open"
+                    .to_owned(),
+                Closed::Answered => "this question was answered before, and otherwise; the first \
+                     answer stays"
+                    .to_owned(),
+                Closed::Ended => "the task has ended".to_owned(),
+            },
             Self::Internal => "the server failed while it handled this call".to_owned(),
         }
     }

@@ -11,8 +11,10 @@ use crate::progress::shortened;
 use crate::refusal::Problem;
 
 mod alternatives;
+mod answer;
 mod wide;
 
+pub(crate) use answer::of_answer;
 pub(crate) use wide::wide_integers;
 
 /// The schemas that a tool's types generate.

@@ -126,6 +126,12 @@ impl StepBook {
                 name.len()
             )));
         }
+        if name.starts_with(StepRecord::ANSWER) {
+            return Err(StepError::misused(format!(
+                "the name of a step must not begin with `{}`, as those of answers do",
+                StepRecord::ANSWER
+            )));
+        }
         let mut begun = self.begun();
         if begun.len() >= MAX_STEPS {
             return Err(StepError::misused(format!(
@@ -371,6 +377,7 @@ mod tests {
         let twice = step(&task, "a", ()).await.expect_err("twice");
         assert!(twice.to_string().contains("two steps named `a`"), "{twice}");
         assert!(step(&task, "", ()).await.is_err());
+        assert!(step(&task, "input:a", ()).await.is_err());
         assert!(step(&task, &"x".repeat(101), ()).await.is_err());
         for number in 1..MAX_STEPS {
             assert!(step(&task, &number.to_string(), ()).await.is_ok());

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use async_tool::MemoryStore;
 use async_tool::store::{
-    Admission, Beat, CancelAck, Change, Created, Cursor, End, Epoch, Filter, Lease, LogLine,
-    NewTask, OpenStore, Reaped, Refused, Release, Report, StepRecord, Store, StoreError, TaskId,
-    TaskRecord, Want,
+    Admission, Answered, Beat, CancelAck, Change, Created, Cursor, End, Epoch, Filter, Lease,
+    LogLine, NewTask, OpenStore, Question, Reaped, Refused, Release, Report, StepRecord, Store,
+    StoreError, TaskId, TaskRecord, Want,
 };
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -172,6 +172,8 @@ forward! {
     steps(id: TaskId) -> Vec<StepRecord>;
     log(id: TaskId, limit: usize) -> Vec<LogLine>;
     list(filter: &Filter, after: Option<Cursor>, limit: usize) -> Vec<TaskRecord>;
+    ask(id: TaskId, epoch: Epoch, questions: Vec<Question>, revision: u64) -> Result<(), Refused>;
+    answer(id: TaskId, key: &str, answer: Arc<str>) -> Option<Answered>;
     request_cancel(id: TaskId, reason: Arc<str>) -> Option<CancelAck>;
     reap(limit: usize) -> Reaped;
     {

@@ -1,10 +1,10 @@
 //! Slots: how many tasks run at once, in all and of each tool.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 use crate::catalog::Catalog;
 use crate::store::Want;
@@ -26,6 +26,8 @@ struct Inner {
 struct Free {
     all: usize,
     tools: HashMap<Arc<str>, Tool>,
+    /// Tasks that have begun and go on with the next slot of their tool.
+    first: VecDeque<(Arc<str>, oneshot::Sender<Slot>)>,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,11 @@ impl Slots {
             .collect();
         Self {
             inner: Arc::new(Inner {
-                free: Mutex::new(Free { all, tools }),
+                free: Mutex::new(Free {
+                    all,
+                    tools,
+                    first: VecDeque::new(),
+                }),
                 freed: Notify::new(),
             }),
         }
@@ -87,6 +93,48 @@ impl Slots {
             slots: self.clone(),
             tool: Arc::clone(tool),
         })
+    }
+
+    /// Takes a slot for a task that gave its own up for a while: the next one
+    /// that becomes free, before any task that has not begun.
+    pub(crate) async fn again(&self, tool: &Arc<str>) -> Slot {
+        loop {
+            if let Ok(slot) = self.line_up(tool).await {
+                return slot;
+            }
+        }
+    }
+
+    fn line_up(&self, tool: &Arc<str>) -> oneshot::Receiver<Slot> {
+        let (given, slot) = oneshot::channel();
+        let mut free = self.free();
+        free.first.push_back((Arc::clone(tool), given));
+        self.hand_out(free);
+        slot
+    }
+
+    /// Gives what is free to those who are first in line.
+    fn hand_out(&self, mut free: MutexGuard<'_, Free>) {
+        let mut handed = Vec::new();
+        let mut waiting = VecDeque::new();
+        while let Some((tool, given)) = free.first.pop_front() {
+            let all = free.all;
+            match free.tools.get_mut(&tool) {
+                Some(room) if all > 0 && room.free > 0 => {
+                    room.free -= 1;
+                    free.all -= 1;
+                    let slots = self.clone();
+                    handed.push((given, Slot { slots, tool }));
+                }
+                _ => waiting.push_back((tool, given)),
+            }
+        }
+        free.first = waiting;
+        // A slot that nobody takes comes back here.
+        drop(free);
+        for (given, slot) in handed {
+            let _ = given.send(slot);
+        }
     }
 
     /// Takes all free slots at once, for a claim of queued tasks. Meanwhile
@@ -165,7 +213,9 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.slots.free().all += self.left;
+        let mut free = self.slots.free();
+        free.all += self.left;
+        self.slots.hand_out(free);
     }
 }
 
@@ -176,7 +226,7 @@ impl Drop for Slot {
         if let Some(tool) = free.tools.get_mut(&self.tool) {
             tool.free += 1;
         }
-        drop(free);
+        self.slots.hand_out(free);
         self.slots.inner.freed.notify_one();
     }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::clock::FAR;
 use super::stop::{Cause, Stop};
+use super::timeout::{Ends, Timeout};
 use crate::catalog::Entry;
 use crate::context::TaskContext;
 use crate::error::facts_of;
@@ -33,8 +34,7 @@ const MAX_CODE: usize = 100;
 /// When an attempt has to end.
 pub(super) struct Clocks {
     pub(super) deadline: Instant,
-    /// The tool's own limit for an attempt.
-    timeout: Option<(Duration, Instant)>,
+    pub(super) timeout: Option<Arc<Timeout>>,
     grace: Duration,
 }
 
@@ -45,26 +45,22 @@ impl Clocks {
         let claimed_at = record.started_at.unwrap_or(record.created_at);
         Self {
             deadline: now + record.deadline.since(claimed_at).min(FAR),
-            timeout: entry
-                .descriptor
-                .timeout
-                .map(|limit| (limit, now + limit.min(FAR))),
+            timeout: entry.descriptor.timeout.map(Timeout::new).map(Arc::new),
             grace: entry.descriptor.cancel_grace.min(FAR),
         }
     }
 
     /// The attempt begins now: what it waited for does not count.
-    pub(super) fn begin(mut self) -> Self {
-        if let Some((limit, at)) = &mut self.timeout {
-            *at = Instant::now() + (*limit).min(FAR);
+    pub(super) fn begin(self) -> Self {
+        if let Some(timeout) = &self.timeout {
+            timeout.begin();
         }
         self
     }
 
     /// When this attempt must have ended, for whatever reason.
-    pub(super) fn ends_by(&self) -> Instant {
-        self.timeout
-            .map_or(self.deadline, |(_, at)| at.min(self.deadline))
+    pub(super) fn ends(&self) -> Ends {
+        Ends::at(self.deadline).with(self.timeout.clone())
     }
 }
 
@@ -78,11 +74,8 @@ pub(super) async fn drive(
     clocks: &Clocks,
 ) -> (Option<Outcome>, Option<Attempt>) {
     let timed_out = async {
-        match clocks.timeout {
-            Some((limit, at)) => {
-                sleep_until(at).await;
-                limit
-            }
+        match &clocks.timeout {
+            Some(timeout) => timeout.over().await,
             None => std::future::pending().await,
         }
     };
@@ -157,6 +150,7 @@ fn failure(error: RunError, result_limit: usize) -> TaskFailure {
         message: shortened(failure.message, MAX_FAILURE),
         retryable: failure.retryable,
         details,
+        protocol_code: failure.protocol_code,
     }
 }
 
@@ -176,6 +170,7 @@ fn described(error: RunError) -> TaskFailure {
                 message: facts.message,
                 retryable: facts.retryable,
                 details: facts.details,
+                protocol_code: facts.protocol_code,
             }
         }
         RunError::Encode(EncodeError::TooLarge { limit }) => TaskFailure::new(

@@ -1,11 +1,13 @@
 //! What executes tasks, and what answers about them. Knows no MCP.
 
 mod admission;
+mod answer;
 mod attempt;
 mod beat;
 mod clock;
 mod dispatch;
 mod initiate;
+mod inquiry;
 mod journal;
 mod query;
 mod settle;
@@ -15,6 +17,7 @@ mod supervise;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod timeout;
 mod view;
 mod watch;
 mod worker;
@@ -28,11 +31,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use clock::Clock;
 pub(crate) use initiate::Initiate;
 pub(crate) use query::{Asker, Reporter, Until, Wait};
+pub(crate) use timeout::Ends;
 pub(crate) use view::View;
 
 use crate::catalog::Catalog;
 use crate::state::StateMap;
 use crate::store::{Store, StoreError};
+use inquiry::Parked;
 use stop::Cause;
 use stranded::InUse;
 use watch::Hub;
@@ -100,6 +105,7 @@ pub(crate) struct Engine {
     worker: Worker,
     waiters: Semaphore,
     in_use: InUse,
+    parked: Parked,
     /// Poked when a deadline appears that the sweeper does not know of.
     sweep: Notify,
     /// No new tasks; waiting calls answer at once.
@@ -122,6 +128,7 @@ impl Engine {
         let engine = Arc::new(Self {
             worker: Worker::new(&config, &catalog),
             in_use: InUse::default(),
+            parked: Parked::default(),
             waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),
             config,
             catalog,

@@ -40,6 +40,18 @@ pub(crate) enum Until {
     Done,
     /// Any change of status or step as well.
     Step,
+    /// The end alone.
+    End,
+}
+
+impl Until {
+    /// Whether there is nothing to wait for, whatever the time.
+    fn is_over(self, view: &View) -> bool {
+        match self {
+            Self::Done | Self::Step => view.is_settled(),
+            Self::End => view.is_done(),
+        }
+    }
 }
 
 /// Is told how a task goes on while somebody waits for it.
@@ -48,17 +60,19 @@ pub(crate) trait Reporter: Send {
     fn report<'a>(&'a mut self, waited: Duration, view: &'a View) -> BoxFuture<'a, ()>;
 }
 
-/// Whose request it is and about which tool.
+/// Whose request it is and about tasks of which tool.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asker<'a> {
-    pub(crate) tool: &'a str,
+    /// None: of any.
+    pub(crate) tool: Option<&'a str>,
     pub(crate) principal: Option<&'a Principal>,
 }
 
 impl Asker<'_> {
     /// A task of somebody else or of another tool does not exist for them.
     fn may_see(&self, record: &TaskRecord) -> bool {
-        &*record.tool == self.tool && record.principal.as_ref() == self.principal
+        let of_tool = self.tool.is_none_or(|tool| *tool == *record.tool);
+        of_tool && record.principal.as_ref() == self.principal
     }
 }
 
@@ -73,7 +87,7 @@ impl Engine {
         reporter: Option<&mut dyn Reporter>,
     ) -> Result<View, Refusal> {
         let mut view = self.authorised(asker, id).await?;
-        if !view.is_settled() && !wait.duration.is_zero() {
+        if !wait.until.is_over(&view) && !wait.duration.is_zero() {
             let waited = self.wait(id, wait, reporter).await?;
             view = waited.ok_or(Refusal::TaskNotFound)?;
         }
@@ -83,6 +97,27 @@ impl Engine {
 
     /// Asks a task to stop and waits a little for its end.
     pub(crate) async fn cancel(
+        self: &Arc<Self>,
+        asker: Asker<'_>,
+        id: TaskId,
+        reason: Arc<str>,
+    ) -> Result<View, Refusal> {
+        let view = self.request_cancel(asker, id, reason).await?;
+        if view.is_done() {
+            return Ok(view);
+        }
+        let wait = Wait {
+            duration: CANCEL_WAIT,
+            until: Until::End,
+            since: None,
+        };
+        self.wait(id, wait, None)
+            .await?
+            .ok_or(Refusal::TaskNotFound)
+    }
+
+    /// Asks a task to stop, and waits for nothing; the task as it was before.
+    pub(crate) async fn request_cancel(
         self: &Arc<Self>,
         asker: Asker<'_>,
         id: TaskId,
@@ -101,14 +136,7 @@ impl Engine {
             live.stop.fire(Cause::Cancelled(reason));
         }
         self.hub.wake(id);
-        let wait = Wait {
-            duration: CANCEL_WAIT,
-            until: Until::Done,
-            since: None,
-        };
-        self.wait(id, wait, None)
-            .await?
-            .ok_or(Refusal::TaskNotFound)
+        Ok(view)
     }
 
     /// The last lines of the log of a task that the caller may see.
@@ -137,8 +165,8 @@ impl Engine {
             .into_iter()
             .take(limit)
             .map(|record| match self.worker.get(record.id) {
-                Some(live) => View::live(&live, now),
-                None => View::stored(record, now),
+                Some(live) if !live.waiting.is_shown_as_stored() => View::live(&live, now),
+                _ => View::stored(record, now),
             })
             .collect();
         for view in &mut page {
@@ -148,7 +176,7 @@ impl Engine {
         Ok((page, next.filter(|_| more)))
     }
 
-    async fn authorised(&self, asker: Asker<'_>, id: TaskId) -> Result<View, Refusal> {
+    pub(super) async fn authorised(&self, asker: Asker<'_>, id: TaskId) -> Result<View, Refusal> {
         let view = self.view(id).await?.ok_or(Refusal::TaskNotFound)?;
         if asker.may_see(&view.record) {
             Ok(view)
@@ -190,7 +218,7 @@ impl Engine {
                 (wait.since.unwrap_or(view.revision), started + pause)
             });
             let changed = wait.until == Until::Step && view.revision > seen;
-            if view.is_settled()
+            if wait.until.is_over(&view)
                 || now >= end
                 || self.is_draining()
                 || (changed && now >= not_before)

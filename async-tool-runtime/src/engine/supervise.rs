@@ -1,22 +1,22 @@
 //! Starts what was claimed, and decides what becomes of it afterwards.
 
-use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Engine;
 use super::admission::Slot;
 use super::attempt::{Attempt, Clocks, drive, run};
+use super::inquiry::EngineDesk;
 use super::journal::EngineJournal;
-use super::stop::{Cause, Stop};
+use super::stop::Cause;
 use super::worker::Live;
 use crate::catalog::Entry;
 use crate::context::{Facts, TaskContext};
 use crate::descriptor::Retry;
+use crate::input::Inbox;
 use crate::log::TaskLog;
 use crate::progress::Progress;
 use crate::steps::{Standing, StepBook};
@@ -40,16 +40,10 @@ impl Engine {
         let hub = Arc::clone(&self.hub);
         let id = record.id;
         let clocks = Clocks::of(&record, &entry);
-        let live = Arc::new(Live {
-            progress: Progress::new(move || hub.wake(id)),
-            log: Arc::new(TaskLog::new(record.attempt, self.clock.clone())),
-            stop: Stop::default(),
-            reports: AtomicU64::new(0),
-            deadline: clocks.deadline,
-            over: CancellationToken::new(),
-            record,
-            confirmed: Mutex::new(claimed),
-        });
+        let progress = Progress::new(move || hub.wake(id));
+        let log = TaskLog::new(record.attempt, self.clock.clone());
+        let live = Live::new(record, slot, &clocks, progress, log, claimed);
+        let live = Arc::new(live);
         let span = tracing::info_span!(
             "task",
             tool = %entry.name,
@@ -64,9 +58,10 @@ impl Engine {
             let _over = live.over.clone().drop_guard();
             alone(&earlier, &live).await;
             engine.known_to_be_ours(&live).await;
-            engine.supervise(entry, live, clocks.begin()).await;
+            let running = Arc::clone(&live);
+            engine.supervise(entry, running, clocks.begin()).await;
             // Taken until the body has really stopped.
-            drop(slot);
+            drop(live.take_slot());
         };
         tokio::spawn(supervise.instrument(span));
     }
@@ -89,7 +84,7 @@ impl Engine {
         } else {
             let attempt = run(
                 Arc::clone(&entry),
-                self.context(&live, &clocks),
+                self.context(&entry, &live, &clocks),
                 Arc::clone(&live.record.arguments),
                 Arc::clone(&self.state),
                 self.config.max_result,
@@ -142,7 +137,7 @@ impl Engine {
         tracing::info!("the body of an ended task has stopped at last");
     }
 
-    fn context(self: &Arc<Self>, live: &Live, clocks: &Clocks) -> TaskContext {
+    fn context(self: &Arc<Self>, entry: &Entry, live: &Arc<Live>, clocks: &Clocks) -> TaskContext {
         let record = &live.record;
         let facts = Facts {
             id: record.id,
@@ -151,13 +146,14 @@ impl Engine {
             epoch: record.epoch,
             principal: record.principal.clone(),
             deadline: record.deadline.into(),
-            ends_by: clocks.ends_by(),
+            ends: clocks.ends(),
         };
         TaskContext::new(
             facts,
             live.progress.clone(),
             live.stop.token().clone(),
             StepBook::new(record.attempt, EngineJournal::of(self, record)),
+            Inbox::new(EngineDesk::of(self, live, entry.descriptor.interactive)),
             Arc::clone(&live.log),
         )
     }

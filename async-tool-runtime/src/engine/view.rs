@@ -88,10 +88,23 @@ impl View {
     }
 }
 
+impl View {
+    /// How long after its creation the task may be gone, as far as is known
+    /// now.
+    pub(crate) fn ttl(&self) -> Duration {
+        let record = &self.record;
+        let end = record
+            .expires_at()
+            .unwrap_or_else(|| record.deadline.plus(record.retention));
+        end.since(record.created_at)
+    }
+}
+
 impl Engine {
     /// The task as it is now: from memory if it runs here, else as stored.
     pub(super) async fn view(&self, id: TaskId) -> Result<Option<View>, StoreError> {
-        if let Some(live) = self.worker.get(id) {
+        let live = self.worker.get(id);
+        if let Some(live) = live.filter(|live| !live.waiting.is_shown_as_stored()) {
             return Ok(Some(View::live(&live, self.clock.now())));
         }
         let record = self.store.get(id).await?;

@@ -9,8 +9,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::Config;
-use super::admission::Slots;
+use super::admission::{Slot, Slots};
+use super::attempt::Clocks;
+use super::inquiry::Waiting;
 use super::stop::{Cause, Stop};
+use super::timeout::Timeout;
 use crate::catalog::Catalog;
 use crate::log::TaskLog;
 use crate::progress::Progress;
@@ -99,9 +102,60 @@ pub(crate) struct Live {
     pub(crate) stop: Stop,
     /// How many reports were sent.
     pub(crate) reports: AtomicU64,
+    /// What it asks its caller.
+    pub(crate) waiting: Waiting,
+    pub(crate) timeout: Option<Arc<Timeout>>,
+    /// None while it waits for an answer.
+    slot: Mutex<Option<Slot>>,
+    /// What the store added to the revision: questions and answers.
+    raised: AtomicU64,
 }
 
 impl Live {
+    /// An attempt of a task, whose claim was sent at this time.
+    pub(crate) fn new(
+        record: TaskRecord,
+        slot: Slot,
+        clocks: &Clocks,
+        progress: Progress,
+        log: TaskLog,
+        claimed: Instant,
+    ) -> Self {
+        Self {
+            record,
+            confirmed: Mutex::new(claimed),
+            deadline: clocks.deadline,
+            over: CancellationToken::new(),
+            progress,
+            log: Arc::new(log),
+            stop: Stop::default(),
+            reports: AtomicU64::new(0),
+            waiting: Waiting::default(),
+            timeout: clocks.timeout.clone(),
+            slot: Mutex::new(Some(slot)),
+            raised: AtomicU64::new(0),
+        }
+    }
+
+    /// Takes the slot, to give it back by dropping it.
+    pub(crate) fn take_slot(&self) -> Option<Slot> {
+        self.slot().take()
+    }
+
+    pub(crate) fn put_slot(&self, slot: Slot) {
+        *self.slot() = Some(slot);
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Slot>> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the revision at least this.
+    pub(crate) fn raise(&self, revision: u64) {
+        let missing = revision.saturating_sub(self.shown());
+        self.raised.fetch_add(missing, Ordering::AcqRel);
+    }
+
     fn key(&self) -> (TaskId, Epoch) {
         (self.record.id, self.record.epoch)
     }
@@ -126,7 +180,8 @@ impl Live {
 
     /// The record's revision, counting what the store has not been told yet.
     pub(crate) fn revision(&self, step_changes: u64) -> u64 {
-        self.record.revision + step_changes + u64::from(self.stop.is_requested())
+        let raised = self.raised.load(Ordering::Acquire);
+        self.record.revision + step_changes + raised + u64::from(self.stop.is_requested())
     }
 }
 

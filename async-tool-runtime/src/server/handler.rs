@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult,
-    PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CancelTaskMethod, CancelTaskParams, GetTaskMethod,
+    GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+    UpdateTaskMethod, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
-use super::ToolServer;
 use super::compose::{ClashLog, Composed, NameClash, OwnTools};
+use super::{ToolServer, native};
 use crate::builder::AsyncToolsBuilder;
 
 /// What the server says about itself.
@@ -113,7 +115,12 @@ impl AsyncTools {
 
 impl ServerHandler for AsyncTools {
     fn get_info(&self) -> ServerConfig {
-        let mut config = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let capabilities = ServerCapabilities::builder().enable_tools();
+        let mut config = ServerConfig::new(if self.shared.server.families.has_native() {
+            capabilities.enable_tasks().build()
+        } else {
+            capabilities.build()
+        });
         config.server_info = match &self.shared.identity.info {
             Some((name, version)) => Implementation::new(name, version),
             None => Implementation::new("async-tool", env!("CARGO_PKG_VERSION")),
@@ -122,6 +129,19 @@ impl ServerHandler for AsyncTools {
             .instructions
             .clone_from(&self.shared.identity.instructions);
         config
+    }
+
+    /// `initialize` is of the versions before 2026-07-28, which must not know the
+    /// extension (SEP-2663, backward compatibility).
+    async fn initialize(
+        &self,
+        request: InitializeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<InitializeResult, ErrorData> {
+        context.peer.set_peer_info(request.clone());
+        let mut info = self.negotiate_initialize(&request)?;
+        native::withhold(&mut info.capabilities);
+        Ok(info)
     }
 
     async fn list_tools(
@@ -144,15 +164,47 @@ impl ServerHandler for AsyncTools {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let arguments = request.arguments.unwrap_or_default();
-        self.shared
-            .server
-            .call(&request.name, arguments, &context)
-            .await
-            .map(CallToolResponse::from)
-            .ok_or_else(|| {
-                ErrorData::invalid_params(format!("unknown tool: {}", request.name), None)
-            })
+        let name = request.name.clone();
+        let answer = self.shared.server.call(request, &context).await;
+        answer.unwrap_or_else(|| {
+            Err(ErrorData::invalid_params(
+                format!("unknown tool: {name}"),
+                None,
+            ))
+        })
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        if !native::is_modern(&context) {
+            return Err(ErrorData::method_not_found::<GetTaskMethod>());
+        }
+        self.shared.server.get_task(&request, &context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if !native::is_modern(&context) {
+            return Err(ErrorData::method_not_found::<UpdateTaskMethod>());
+        }
+        self.shared.server.update_task(request, &context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        if !native::is_modern(&context) {
+            return Err(ErrorData::method_not_found::<CancelTaskMethod>());
+        }
+        self.shared.server.cancel_task(&request, &context).await
     }
 }
 

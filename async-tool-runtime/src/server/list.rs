@@ -6,7 +6,7 @@ use rmcp::model::{CallToolResult, Tool, ToolAnnotations};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::family::{object, tool};
+use super::define::{object, tool};
 use super::request::PrincipalRule;
 use super::wire::{self, Snapshot};
 use crate::catalog::Catalog;

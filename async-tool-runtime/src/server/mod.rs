@@ -2,9 +2,11 @@
 //! rmcp's types (invariant 9).
 
 mod compose;
-mod family;
+mod define;
 mod handler;
 mod list;
+mod native;
+mod published;
 mod request;
 mod signals;
 mod stdio;
@@ -13,10 +15,10 @@ mod wire;
 mod worker;
 
 pub use compose::{Composed, NameClash};
-pub(crate) use family::{Families, RESERVED};
 pub use handler::AsyncTools;
 pub(crate) use handler::ServerIdentity;
 pub(crate) use list::TaskList;
+pub(crate) use published::{Families, RESERVED};
 pub(crate) use request::PrincipalRule;
 pub use request::Request;
 pub use stdio::ServeError;

@@ -6,16 +6,22 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use rmcp::RoleServer;
-use rmcp::model::{CallToolResult, ProgressNotificationParam, ProgressToken, Tool};
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ProgressNotificationParam,
+    ProgressToken, Tool,
+};
 use rmcp::service::{Peer, RequestContext};
+use rmcp::{ErrorData, RoleServer};
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::family::{Families, Member, Published, Verb};
+use super::native::{self, NotCalled};
+use super::published::{Families, Member, Published, Role};
 use super::request::PrincipalRule;
 use super::wire::{self, Snapshot, to_result};
+use crate::catalog::Entry;
 use crate::engine::{Asker, Engine, Initiate, Reporter, Until, View, Wait};
+use crate::input::Answer;
 use crate::refusal::Refusal;
 use crate::task::Principal;
 
@@ -35,30 +41,48 @@ impl ToolServer {
     /// name. Refusals are results, which a model can read and repair.
     pub(crate) async fn call(
         &self,
-        name: &str,
-        arguments: Map<String, Value>,
+        request: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Option<CallToolResult> {
-        let published = self.families.get(name)?;
+    ) -> Option<Result<CallToolResponse, ErrorData>> {
+        let name = request.name.clone();
+        let published = self.families.get(&name)?;
+        let is_native = matches!(published, Published::Member(member) if matches!(member.role, Role::Native(_)));
         // Finding the principal and reading arguments run the application's
         // code; rmcp does not answer a request whose handler panics.
         let answered = AssertUnwindSafe(async {
             let principal = self.principal.of(context)?;
             match published {
-                Published::Member(member) => {
-                    self.answer(member, principal, arguments, context).await
+                Published::Member(member) => match &member.role {
+                    Role::Native(entry) => {
+                        self.call_native(member, entry, principal, request, context)
+                            .await
+                    }
+                    role => {
+                        let arguments = request.arguments.unwrap_or_default();
+                        let answer = self.answer(member, role, principal, arguments, context);
+                        Ok(answer.await?.into())
+                    }
+                },
+                Published::List(list) => {
+                    let arguments = request.arguments.unwrap_or_default();
+                    let page = list.call(&self.engine, principal, arguments).await?;
+                    Ok(page.into())
                 }
-                Published::List(list) => list.call(&self.engine, principal, arguments).await,
             }
         })
         .catch_unwind()
         .await
-        .unwrap_or(Err(Refusal::Internal));
+        .unwrap_or(Err(NotCalled::Refused(Refusal::Internal)));
         Some(match answered {
-            Ok(snapshot) => snapshot,
-            Err(refusal) => {
-                tracing::debug!(tool = name, code = refusal.code(), "refused a call");
-                wire::refused(&refusal)
+            Ok(answer) => Ok(answer),
+            Err(NotCalled::Protocol(error)) => Err(error),
+            Err(NotCalled::Refused(refusal)) => {
+                tracing::debug!(tool = &*name, code = refusal.code(), "refused a call");
+                Ok(if is_native {
+                    native::refused(&refusal).into()
+                } else {
+                    wire::refused(&refusal).into()
+                })
             }
         })
     }
@@ -66,6 +90,7 @@ impl ToolServer {
     async fn answer(
         &self,
         member: &Member,
+        role: &Role,
         principal: Option<Principal>,
         arguments: Map<String, Value>,
         context: &RequestContext<RoleServer>,
@@ -78,23 +103,40 @@ impl ToolServer {
             .as_object_mut()
             .map(std::mem::take)
             .unwrap_or_default();
-        match member.verb {
-            Verb::Initiate => self.initiate(member, principal, arguments).await,
-            Verb::Status => self.status(member, principal, &arguments, context).await,
-            Verb::Cancel => self.cancel(member, principal, &arguments).await,
+        let of =
+            |entry: &'_ Option<Arc<Entry>>| entry.as_ref().map(|entry| Arc::clone(&entry.name));
+        match role {
+            Role::Initiate(entry) => self.initiate(entry, principal, arguments).await,
+            Role::Status(entry) => {
+                let tool = of(entry);
+                let asker = asker(tool.as_deref(), principal.as_ref());
+                self.status(asker, &arguments, context).await
+            }
+            Role::Cancel(entry) => {
+                let tool = of(entry);
+                let asker = asker(tool.as_deref(), principal.as_ref());
+                self.cancel(asker, &arguments).await
+            }
+            Role::Respond(entry) => {
+                let tool = of(entry);
+                let asker = asker(tool.as_deref(), principal.as_ref());
+                self.respond(asker, arguments).await
+            }
+            // It is called in another way.
+            Role::Native(_) => Err(Refusal::Internal),
         }
     }
 
     async fn initiate(
         &self,
-        member: &Member,
+        entry: &Arc<Entry>,
         principal: Option<Principal>,
         mut arguments: Map<String, Value>,
     ) -> Result<CallToolResult, Refusal> {
         let key = arguments.remove("idempotency_key");
         let max_wait = arguments.remove("max_wait_seconds");
         let call = Initiate {
-            entry: Arc::clone(&member.entry),
+            entry: Arc::clone(entry),
             principal,
             arguments,
             key: key.and_then(|key| key.as_str().map(str::to_owned)),
@@ -103,7 +145,7 @@ impl ToolServer {
         let initiated = self.engine.initiate(call).await?;
         let snapshot = Snapshot::of(&initiated.view, true).first(
             &initiated.view,
-            member.entry.descriptor,
+            entry,
             initiated.replayed,
             self.engine.config.wait_cap,
         );
@@ -112,8 +154,7 @@ impl ToolServer {
 
     async fn status(
         &self,
-        member: &Member,
-        principal: Option<Principal>,
+        asker: Asker<'_>,
         arguments: &Map<String, Value>,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, Refusal> {
@@ -131,7 +172,7 @@ impl ToolServer {
         };
         let mut reporter = Notifier::of(context);
         let status = self.engine.status(
-            asker(member, principal.as_ref()),
+            asker,
             task_id(arguments)?,
             wait,
             reporter
@@ -156,35 +197,50 @@ impl ToolServer {
             0 => None,
             lines => Some(self.engine.log(view.record.id, lines).await?),
         };
-        Ok(to_result(
-            &Snapshot::of(&view, include_result).with_log(log.as_deref()),
-        ))
+        let snapshot = Snapshot::of(&view, include_result).with_log(log.as_deref());
+        Ok(self.answered(snapshot, &view))
+    }
+
+    /// A snapshot as the answer to a call; one that asks says how to answer.
+    fn answered<'a>(&'a self, snapshot: Snapshot<'a>, view: &'a View) -> CallToolResult {
+        let entry = self.engine.catalog.get(&view.record.tool);
+        to_result(&snapshot.asking(view, entry.map(AsRef::as_ref)))
     }
 
     async fn cancel(
         &self,
-        member: &Member,
-        principal: Option<Principal>,
+        asker: Asker<'_>,
         arguments: &Map<String, Value>,
     ) -> Result<CallToolResult, Refusal> {
         let reason = arguments
             .get("reason")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        let asker = asker(member, principal.as_ref());
         let view = self
             .engine
             .cancel(asker, task_id(arguments)?, reason.into())
             .await?;
-        Ok(to_result(&Snapshot::of(&view, true)))
+        Ok(self.answered(Snapshot::of(&view, true), &view))
+    }
+
+    async fn respond(
+        &self,
+        asker: Asker<'_>,
+        mut arguments: Map<String, Value>,
+    ) -> Result<CallToolResult, Refusal> {
+        let id = task_id(&arguments)?;
+        let key = arguments.remove("key");
+        let key = key.as_ref().and_then(Value::as_str).unwrap_or_default();
+        // The schema has let nothing else pass.
+        let answer =
+            Answer::from_value(Value::Object(arguments.clone())).ok_or(Refusal::Internal)?;
+        let view = self.engine.answer(asker, id, key, &answer).await?;
+        Ok(self.answered(Snapshot::of(&view, true), &view))
     }
 }
 
-fn asker<'a>(member: &'a Member, principal: Option<&'a Principal>) -> Asker<'a> {
-    Asker {
-        tool: &member.entry.name,
-        principal,
-    }
+fn asker<'a>(tool: Option<&'a str>, principal: Option<&'a Principal>) -> Asker<'a> {
+    Asker { tool, principal }
 }
 
 /// A text that is no id names no task.
@@ -207,7 +263,7 @@ fn duration(seconds: &Value) -> Option<Duration> {
 ///
 /// The number is how many seconds the call has waited, for it must grow
 /// with each notification (specification 2025-11-25, basic/utilities/progress).
-struct Notifier {
+pub(super) struct Notifier {
     peer: Peer<RoleServer>,
     token: ProgressToken,
     last: Option<(Instant, String)>,
@@ -218,7 +274,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 impl Notifier {
     /// None if the request did not ask for progress.
-    fn of(context: &RequestContext<RoleServer>) -> Option<Self> {
+    pub(super) fn of(context: &RequestContext<RoleServer>) -> Option<Self> {
         Some(Self {
             peer: context.peer.clone(),
             token: context.meta.get_progress_token()?,

@@ -6,7 +6,7 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::descriptor::Descriptor;
+use crate::catalog::Entry;
 use crate::engine::View;
 use crate::refusal::Refusal;
 use crate::store::{LogLine, Outcome, Status};
@@ -35,6 +35,8 @@ pub(crate) struct Snapshot<'a> {
     cancel_requested: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    questions: Vec<Question<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +98,7 @@ impl<'a> Snapshot<'a> {
             replayed: false,
             cancel_requested: view.stopping,
             tool: None,
+            questions: Vec::new(),
             next: None,
             created_at: None,
             started_at: None,
@@ -132,7 +135,7 @@ impl<'a> Snapshot<'a> {
     pub(crate) fn first(
         mut self,
         view: &'a View,
-        tool: &Descriptor,
+        tool: &'a Entry,
         replayed: bool,
         wait_cap: Duration,
     ) -> Self {
@@ -145,12 +148,30 @@ impl<'a> Snapshot<'a> {
                 Some("This key's task has ended; use a new idempotency_key to run again.".into())
             }
             Status::Failed | Status::Cancelled => None,
-            Status::Queued | Status::Working | Status::InputRequired => Some(format!(
+            Status::InputRequired => {
+                return self.asking(view, Some(tool));
+            }
+            Status::Queued | Status::Working => Some(format!(
                 "Call {} with this task_id and wait_seconds={} until done is true.",
                 tool.status_name(),
                 wait_cap.as_secs()
             )),
         };
+        self
+    }
+
+    /// Adds how to answer what the task asks, if it does.
+    pub(crate) fn asking(mut self, view: &'a View, tool: Option<&Entry>) -> Self {
+        let open: Vec<_> = view.record.open_questions().map(Question::of).collect();
+        if let (false, Some(tool)) = (open.is_empty(), tool) {
+            self.next = Some(format!(
+                "Answer each question with {}: task_id, key, action, and content as its schema \
+                 says; then call {} again.",
+                tool.respond_name(),
+                tool.status_name(),
+            ));
+        }
+        self.questions = open;
         self
     }
 
@@ -178,6 +199,24 @@ pub(crate) fn to_result(answer: &impl Serialize) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(structure);
     result
+}
+
+#[derive(Debug, Serialize)]
+struct Question<'a> {
+    key: &'a str,
+    message: &'a str,
+    schema: Value,
+}
+
+impl<'a> Question<'a> {
+    fn of(question: &'a crate::task::Question) -> Self {
+        Self {
+            key: &question.key,
+            message: &question.message,
+            // JSON when it was asked.
+            schema: serde_json::from_str(&question.schema).unwrap_or_default(),
+        }
+    }
 }
 
 impl<'a> Progress<'a> {

@@ -58,9 +58,9 @@ use futures_core::stream::BoxStream;
 
 pub use crate::progress::ProgressState;
 pub use crate::task::{
-    CancelAck, ConcurrencyLimit, End, Epoch, Fingerprint, NewTask, Outcome, Principal, Refused,
-    Release, Retry, SessionId, Status, Takeover, TaskFailure, TaskId, TaskKey, TaskRecord,
-    Timestamp,
+    CancelAck, ConcurrencyLimit, End, Epoch, Fingerprint, Input, NewTask, Outcome, Principal,
+    Question, Refused, Release, Retry, SessionId, Status, Takeover, TaskFailure, TaskId, TaskKey,
+    TaskRecord, Timestamp,
 };
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
@@ -70,8 +70,8 @@ pub use redis::{RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
 pub use types::{
-    Admission, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, Owned, Owner, Reaped,
-    Report, StepRecord, Want,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, Owned,
+    Owner, Reaped, Report, StepRecord, Want,
 };
 pub use url::from_url;
 
@@ -185,7 +185,7 @@ pub trait Store: Send + Sync + 'static {
     ///   changes.
     /// - **finish_keeps_the_last_log_lines**.
     /// - **finish_uses_the_result_put_ahead**: where [`End::ahead`] says so.
-    /// - **an_ended_task_keeps_no_arguments_and_steps**.
+    /// - **an_ended_task_keeps_no_arguments_and_steps**: and no questions.
     /// - **a_lingering_task_keeps_its_concurrency_key**: where [`End::lingers`] says
     ///   so, until it is released or its session is dead.
     ///
@@ -246,6 +246,50 @@ pub trait Store: Send + Sync + 'static {
     /// - **steps_survive_attempts**: in the order in which they were recorded, by
     ///   whatever attempt.
     async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError>;
+
+    /// Says what an attempt waits for: these questions and no others. With none
+    /// it goes on working.
+    ///
+    /// - **ask_shows_what_the_attempt_waits_for**: the status is
+    ///   [`Status::InputRequired`] while a question is open, and `get` and `list`
+    ///   tell them, in the order in which they were given.
+    /// - **ask_replaces_what_the_attempt_asked**: what is not asked any more is
+    ///   gone, and cannot be answered.
+    /// - **ask_needs_the_epoch**: as `finish` does.
+    /// - **asking_the_same_again_changes_nothing**.
+    /// - **ask_leaves_out_what_was_answered**: a question whose answer is recorded
+    ///   is not opened.
+    /// - **questions_survive_attempts**: until they are answered, asked again or
+    ///   the task has ended; nothing is shown of them meanwhile. Of those of
+    ///   earlier attempts the last ones are kept, [`Input::KEPT`] in all.
+    async fn ask(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        questions: Vec<Question>,
+        revision: u64,
+    ) -> Result<Result<(), Refused>, StoreError>;
+
+    /// Answers a question.
+    ///
+    /// - **answer_records_a_step**: the [`StepRecord::answer`] of its key, and the
+    ///   question is not open any more.
+    /// - **the_last_answer_lets_the_task_work**: with others open it goes on
+    ///   waiting.
+    /// - **the_first_answer_stays**: a later one gives [`Answered::Before`].
+    /// - **racing_answers_record_one**.
+    /// - **answer_needs_a_question**: without one it is [`Answered::NotAsked`].
+    /// - **answer_leaves_an_ended_task**: as it was, with [`Answered::Ended`].
+    /// - **answer_finds_no_unknown_task**: `None`, also for one whose retention is
+    ///   over, purged or not.
+    ///
+    /// The answer is durable before the answer to this call.
+    async fn answer(
+        &self,
+        id: TaskId,
+        key: &str,
+        answer: Arc<str>,
+    ) -> Result<Option<Answered>, StoreError>;
 
     /// Asks a task to stop.
     ///

@@ -241,6 +241,43 @@ impl StepRecord {
     }
 }
 
+impl StepRecord {
+    /// What the names of steps begin with that are answers to questions; no
+    /// other step's does.
+    pub const ANSWER: &'static str = "input:";
+
+    /// The answer to a question.
+    pub fn answer(key: &str, answer: impl Into<Arc<str>>) -> Self {
+        Self::new(format!("{}{key}", Self::ANSWER), answer)
+    }
+}
+
+/// What [`Store::answer`](super::Store::answer) came to.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Answered {
+    /// The answer is recorded.
+    Recorded,
+    /// There was an answer before: this one, as JSON text.
+    Before(Arc<str>),
+    /// No such question is open.
+    NotAsked,
+    /// The task has ended.
+    Ended,
+}
+
+/// Answers may be secret.
+impl fmt::Debug for Answered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Recorded => "Recorded",
+            Self::Before(_) => "Before",
+            Self::NotAsked => "NotAsked",
+            Self::Ended => "Ended",
+        })
+    }
+}
+
 /// Results may be secret.
 impl fmt::Debug for StepRecord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -14,8 +14,8 @@ mod transition_tests;
 pub use fingerprint::Fingerprint;
 pub use id::{Epoch, InvalidTaskId, Principal, SessionId, TaskId};
 pub use record::{
-    ConcurrencyLimit, End, NewTask, Outcome, Release, Retry, TaskFailure, TaskKey, TaskRecord,
-    Timestamp,
+    ConcurrencyLimit, End, Input, NewTask, Outcome, Question, Release, Retry, TaskFailure, TaskKey,
+    TaskRecord, Timestamp,
 };
 pub use status::Status;
 pub use transition::{CancelAck, Refused, Takeover};

@@ -197,8 +197,62 @@ pub struct TaskRecord {
     pub cancel: Option<Arc<str>>,
     /// What its present attempt reported last.
     pub progress: Option<Arc<ProgressState>>,
+    /// What its attempts asked; none once the task has ended.
+    pub input: Option<Arc<Input>>,
     /// How it ended.
     pub outcome: Option<Outcome>,
+}
+
+/// What a task asked its caller, and has no answer to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Input {
+    /// The questions, in the order in which they were asked. Those of an
+    /// earlier attempt can be answered too; the present one waits for its own.
+    pub questions: Vec<Question>,
+    /// When a question that a client could see was last asked or answered.
+    pub at: Timestamp,
+}
+
+impl Input {
+    /// How many questions a task keeps; of earlier attempts the last ones.
+    pub const KEPT: usize = 64;
+
+    /// Questions, the last of which was asked or answered at this moment.
+    pub fn new(questions: Vec<Question>, at: Timestamp) -> Self {
+        Self { questions, at }
+    }
+}
+
+/// A question of a task to its caller.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Question {
+    /// Names it, and no other question of the task, ever.
+    pub key: Arc<str>,
+    /// The question, for people and models to read.
+    pub message: Arc<str>,
+    /// The JSON schema of an answer, as JSON text.
+    pub schema: Arc<str>,
+    /// Which attempt asked.
+    pub epoch: Epoch,
+}
+
+impl Question {
+    /// A question.
+    pub fn new(
+        key: impl Into<Arc<str>>,
+        message: impl Into<Arc<str>>,
+        schema: impl Into<Arc<str>>,
+        epoch: Epoch,
+    ) -> Self {
+        Self {
+            key: key.into(),
+            message: message.into(),
+            schema: schema.into(),
+            epoch,
+        }
+    }
 }
 
 /// How a task ended.
@@ -240,6 +294,10 @@ pub struct TaskFailure {
     /// More, for programs to read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub details: Option<Value>,
+    /// It is an error of the protocol, of this JSON-RPC code, to those who
+    /// called the tool as a task of the protocol's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol_code: Option<i32>,
 }
 
 impl TaskFailure {
@@ -250,6 +308,7 @@ impl TaskFailure {
             message: message.into(),
             retryable: false,
             details: None,
+            protocol_code: None,
         }
     }
 
@@ -388,6 +447,16 @@ impl fmt::Debug for TaskRecord {
             .field("attempt", &self.attempt)
             .field("epoch", &self.epoch)
             .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is asked may be secret as well.
+impl fmt::Debug for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Question")
+            .field("key", &self.key)
+            .field("epoch", &self.epoch)
             .finish_non_exhaustive()
     }
 }

@@ -17,7 +17,8 @@
 use std::sync::Arc;
 
 use super::{
-    End, Epoch, NewTask, Outcome, Release, SessionId, Status, TaskFailure, TaskRecord, Timestamp,
+    End, Epoch, Input, NewTask, Outcome, Question, Release, SessionId, Status, TaskFailure,
+    TaskRecord, Timestamp,
 };
 use crate::progress::ProgressState;
 use crate::store::Report;
@@ -85,6 +86,7 @@ impl TaskRecord {
             retention: new.retention,
             cancel: None,
             progress: None,
+            input: None,
             outcome: None,
         }
     }
@@ -205,6 +207,92 @@ impl TaskRecord {
         Ok(())
     }
 
+    /// Keeps what an attempt waits for: these questions, instead of those that
+    /// it asked before. With none it goes on working.
+    ///
+    /// Questions of earlier attempts stay open until they are answered or asked
+    /// again, for a client may have seen them.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if the task has ended or belongs to somebody else.
+    pub fn ask(
+        &mut self,
+        epoch: Epoch,
+        mut questions: Vec<Question>,
+        revision: u64,
+        now: Timestamp,
+    ) -> Result<(), Refused> {
+        self.fence(epoch)?;
+        self.revision = self.revision.max(revision);
+        for question in &mut questions {
+            question.epoch = epoch;
+        }
+        if self.open_questions().eq(&questions) {
+            return Ok(());
+        }
+        let known = self.input.iter().flat_map(|input| &input.questions);
+        let mut kept: Vec<Question> = known
+            .filter(|known| {
+                known.epoch != epoch && questions.iter().all(|new| new.key != known.key)
+            })
+            .cloned()
+            .collect();
+        let surplus = (kept.len() + questions.len()).saturating_sub(Input::KEPT);
+        kept.drain(..surplus.min(kept.len()));
+        self.become_status(if questions.is_empty() {
+            Status::Working
+        } else {
+            Status::InputRequired
+        });
+        kept.append(&mut questions);
+        self.input = Some(Arc::new(Input::new(kept, now)));
+        Ok(())
+    }
+
+    /// Closes a question that was answered; whether it was open.
+    pub fn answer(&mut self, key: &str, now: Timestamp) -> bool {
+        let Some(input) = &self.input else {
+            return false;
+        };
+        let mut input = Input::clone(input);
+        let Some(at) = input.questions.iter().position(|known| &*known.key == key) else {
+            return false;
+        };
+        let answered = input.questions.remove(at);
+        let waited = self.status == Status::InputRequired && answered.epoch == self.epoch;
+        if waited {
+            input.at = now;
+        }
+        self.input = Some(Arc::new(input));
+        if waited {
+            let open = self.open_questions().next().is_some();
+            self.become_status(if open {
+                Status::InputRequired
+            } else {
+                Status::Working
+            });
+        }
+        true
+    }
+
+    /// What the present attempt waits for; nothing unless the status is
+    /// [`Status::InputRequired`].
+    pub fn open_questions(&self) -> impl Iterator<Item = &Question> {
+        let waits = self.status == Status::InputRequired;
+        let questions = self.input.iter().flat_map(|input| &input.questions);
+        questions.filter(move |question| waits && question.epoch == self.epoch)
+    }
+
+    /// When what clients see of the task last changed, progress apart.
+    pub fn updated_at(&self) -> Timestamp {
+        let input = self.input.as_ref().map(|input| input.at);
+        [self.started_at, input, self.finished_at]
+            .into_iter()
+            .flatten()
+            .fold(self.created_at, Timestamp::max)
+    }
+
     /// Asks a task to stop. A queued one ends at once.
     pub fn request_cancel(&mut self, reason: &Arc<str>, now: Timestamp) -> CancelAck {
         match self.status {
@@ -295,6 +383,7 @@ impl TaskRecord {
         self.not_before = None;
         self.finished_at = Some(now.max(self.created_at));
         self.progress = None;
+        self.input = None;
         self.outcome = Some(outcome);
         // Nobody runs it again, and retention may be long.
         self.arguments = Arc::default();

@@ -14,11 +14,11 @@ use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 use super::{
-    Admission, Beat, Change, Created, Cursor, Filter, Lease, LogLine, OpenStore, Reaped, Report,
-    StepRecord, Store, StoreError, Want, hub,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, OpenStore, Reaped,
+    Report, StepRecord, Store, StoreError, Want, hub,
 };
 use crate::engine::Clock;
-use crate::task::{CancelAck, End, Epoch, NewTask, Refused, Release, TaskId, TaskRecord};
+use crate::task::{CancelAck, End, Epoch, NewTask, Question, Refused, Release, TaskId, TaskRecord};
 use state::State;
 
 /// Keeps tasks in the memory of this process.
@@ -209,6 +209,38 @@ impl Store for Partition {
     async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError> {
         consume_budget().await;
         Ok(self.read().steps(id))
+    }
+
+    async fn ask(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        questions: Vec<Question>,
+        revision: u64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        consume_budget().await;
+        let now = self.clock.now();
+        let asked = self.write().ask(id, epoch, questions, revision, now);
+        Ok(asked.map(|change| {
+            if let Some(change) = change {
+                self.announce(change);
+            }
+        }))
+    }
+
+    async fn answer(
+        &self,
+        id: TaskId,
+        key: &str,
+        answer: Arc<str>,
+    ) -> Result<Option<Answered>, StoreError> {
+        consume_budget().await;
+        let now = self.clock.now();
+        let answered = self.write().answer(id, key, answer, now);
+        if answered == Some(Answered::Recorded) {
+            self.announce(Change::Task(id));
+        }
+        Ok(answered)
     }
 
     async fn request_cancel(

@@ -14,11 +14,12 @@ use super::text::{Sayings, digest, kept, released};
 use super::{arrays, create, reads, rows};
 use crate::store::sessions::Kept;
 use crate::store::{
-    Admission, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Owned, Reaped, Report,
-    StepRecord, Store, StoreError, Want, encoding, hub,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Owned, Reaped,
+    Report, StepRecord, Store, StoreError, Want, encoding, hub,
 };
 use crate::task::{
-    CancelAck, End, Epoch, NewTask, Outcome, Refused, Release, SessionId, TaskId, TaskRecord,
+    CancelAck, End, Epoch, NewTask, Outcome, Question, Refused, Release, SessionId, TaskId,
+    TaskRecord,
 };
 
 /// How long slots of a concurrency key are kept that nobody holds.
@@ -263,6 +264,25 @@ impl Store for Namespace {
 
     async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError> {
         reads::steps(self, id).await
+    }
+
+    async fn ask(
+        &self,
+        _id: TaskId,
+        _epoch: Epoch,
+        _questions: Vec<Question>,
+        _revision: u64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        Err(StoreError::new("this store keeps no questions yet"))
+    }
+
+    async fn answer(
+        &self,
+        _id: TaskId,
+        _key: &str,
+        _answer: Arc<str>,
+    ) -> Result<Option<Answered>, StoreError> {
+        Err(StoreError::new("this store keeps no questions yet"))
     }
 
     async fn request_cancel(

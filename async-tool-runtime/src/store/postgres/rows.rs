@@ -68,6 +68,7 @@ pub(super) fn record(row: &Row) -> Done<TaskRecord> {
         retention: Duration::from_millis(number(row, 16)?),
         cancel: cancel.map(|reason| text::read(reason).into()),
         progress,
+        input: None,
         outcome: encoding::outcome(
             status,
             outcome.as_deref(),

@@ -13,10 +13,10 @@ use super::handle::Handle;
 use super::verbs::Verbs;
 use crate::store::sessions::Observations;
 use crate::store::{
-    Admission, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Reaped, Report, StepRecord,
-    Store, StoreError, Want, hub,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Reaped, Report,
+    StepRecord, Store, StoreError, Want, hub,
 };
-use crate::task::{CancelAck, End, Epoch, NewTask, Refused, Release, TaskId, TaskRecord};
+use crate::task::{CancelAck, End, Epoch, NewTask, Question, Refused, Release, TaskId, TaskRecord};
 
 #[derive(Debug)]
 pub(super) struct Namespace {
@@ -180,6 +180,25 @@ impl Store for Namespace {
 
     async fn steps(&self, id: TaskId) -> Result<Vec<StepRecord>, StoreError> {
         self.call(async move |verbs| verbs.steps(id).await).await
+    }
+
+    async fn ask(
+        &self,
+        _id: TaskId,
+        _epoch: Epoch,
+        _questions: Vec<Question>,
+        _revision: u64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        Err(StoreError::new("this store keeps no questions yet"))
+    }
+
+    async fn answer(
+        &self,
+        _id: TaskId,
+        _key: &str,
+        _answer: Arc<str>,
+    ) -> Result<Option<Answered>, StoreError> {
+        Err(StoreError::new("this store keeps no questions yet"))
     }
 
     async fn request_cancel(

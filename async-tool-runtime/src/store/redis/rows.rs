@@ -104,6 +104,7 @@ fn read(mut row: Reply) -> Option<Row> {
         retention,
         cancel,
         progress,
+        input: None,
         outcome,
     };
     Some(Row { record, body })

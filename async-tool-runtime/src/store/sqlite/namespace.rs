@@ -15,10 +15,10 @@ use super::sessions::Moment;
 use super::statement;
 use super::work::Work;
 use crate::store::{
-    Admission, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Reaped, Report, StepRecord,
-    Store, StoreError, Want, hub,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Reaped, Report,
+    StepRecord, Store, StoreError, Want, hub,
 };
-use crate::task::{CancelAck, End, Epoch, NewTask, Refused, Release, TaskId, TaskRecord};
+use crate::task::{CancelAck, End, Epoch, NewTask, Question, Refused, Release, TaskId, TaskRecord};
 
 #[derive(Debug)]
 pub(super) struct Namespace {
@@ -189,6 +189,25 @@ impl Store for Namespace {
         self.handle
             .read(move |connection| reads::steps(connection, ns, id))
             .await
+    }
+
+    async fn ask(
+        &self,
+        _id: TaskId,
+        _epoch: Epoch,
+        _questions: Vec<Question>,
+        _revision: u64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        Err(StoreError::new("this store keeps no questions yet"))
+    }
+
+    async fn answer(
+        &self,
+        _id: TaskId,
+        _key: &str,
+        _answer: Arc<str>,
+    ) -> Result<Option<Answered>, StoreError> {
+        Err(StoreError::new("this store keeps no questions yet"))
     }
 
     async fn request_cancel(

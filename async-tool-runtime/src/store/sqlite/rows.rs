@@ -82,6 +82,7 @@ pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
         retention: Duration::from_millis(number(row, 15)?),
         cancel: optional_text(row, 18)?,
         progress: Some(Arc::clone(unread())),
+        input: None,
         outcome: None,
     };
     Ok(Stored {

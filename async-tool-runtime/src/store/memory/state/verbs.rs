@@ -8,12 +8,12 @@ use tokio::time::Instant;
 
 use super::{Extras, KeyScope, State, Task, is_expired, share_scope};
 use crate::store::{
-    Admission, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, MAX_KEYS, Owned,
-    Reaped, Report, StepRecord, StoreError, Want,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, MAX_KEYS,
+    Owned, Reaped, Report, StepRecord, StoreError, Want,
 };
 use crate::task::{
-    CancelAck, End, Epoch, Fingerprint, NewTask, Outcome, Refused, Release, Status, Takeover,
-    TaskId, TaskRecord, Timestamp,
+    CancelAck, End, Epoch, Fingerprint, NewTask, Outcome, Question, Refused, Release, Status,
+    Takeover, TaskId, TaskRecord, Timestamp,
 };
 
 impl State {
@@ -246,6 +246,52 @@ impl State {
             steps.push(step);
         }
         Ok(())
+    }
+
+    pub(in super::super) fn ask(
+        &mut self,
+        id: TaskId,
+        epoch: Epoch,
+        mut questions: Vec<Question>,
+        revision: u64,
+        now: Timestamp,
+    ) -> Result<Option<Change>, Refused> {
+        let answered: Vec<Arc<str>> = self.steps(id).into_iter().map(|step| step.name).collect();
+        questions.retain(|question| {
+            let step = StepRecord::answer(&question.key, "").name;
+            !answered.contains(&step)
+        });
+        let task = self.owned_by(id, epoch)?;
+        let before = task.record.revision;
+        task.record.ask(epoch, questions, revision, now)?;
+        Ok((task.record.revision > before).then_some(Change::Task(id)))
+    }
+
+    /// Answers a question; `None` if there is no such task.
+    pub(in super::super) fn answer(
+        &mut self,
+        id: TaskId,
+        key: &str,
+        answer: Arc<str>,
+        now: Timestamp,
+    ) -> Option<Answered> {
+        if !self.is_live(id, now) {
+            return None;
+        }
+        let task = self.tasks.get_mut(&id)?;
+        if task.record.status.is_terminal() {
+            return Some(Answered::Ended);
+        }
+        let step = StepRecord::answer(key, answer);
+        let known = task.extras.iter().flat_map(|extras| &extras.steps);
+        if let Some(known) = known.into_iter().find(|known| known.name == step.name) {
+            return Some(Answered::Before(Arc::clone(&known.result)));
+        }
+        if !task.record.answer(key, now) {
+            return Some(Answered::NotAsked);
+        }
+        task.extras().steps.push(step);
+        Some(Answered::Recorded)
     }
 
     fn owned_by(&mut self, id: TaskId, epoch: Epoch) -> Result<&mut Task, Refused> {

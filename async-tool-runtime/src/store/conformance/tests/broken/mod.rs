@@ -191,6 +191,25 @@ impl Store for Namespace {
         self.flawed_steps(id).await
     }
 
+    async fn ask(
+        &self,
+        id: TaskId,
+        epoch: Epoch,
+        questions: Vec<Question>,
+        revision: u64,
+    ) -> Result<Result<(), Refused>, StoreError> {
+        self.inner.ask(id, epoch, questions, revision).await
+    }
+
+    async fn answer(
+        &self,
+        id: TaskId,
+        key: &str,
+        answer: Arc<str>,
+    ) -> Result<Option<Answered>, StoreError> {
+        self.inner.answer(id, key, answer).await
+    }
+
     async fn request_cancel(
         &self,
         id: TaskId,

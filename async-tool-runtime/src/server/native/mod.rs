@@ -1,0 +1,196 @@
+//! Tools as the protocol's own tasks: extension `io.modelcontextprotocol/tasks`
+//! of protocol 2026-07-28 (SEP-2663).
+//!
+//! `tools/call` is in [`call`], what a task looks like in [`shape`].
+
+mod call;
+mod shape;
+
+use rmcp::RoleServer;
+use rmcp::model::{
+    CancelTaskParams, ClientCapabilities, ErrorData, GetTaskParams, GetTaskResult, ProtocolVersion,
+    ServerCapabilities, TASKS_EXTENSION_ID, UpdateTaskParams,
+};
+use rmcp::service::RequestContext;
+
+use super::ToolServer;
+use crate::engine::{Asker, Until, Wait};
+use crate::input::Answer;
+use crate::refusal::Refusal;
+use crate::task::TaskId;
+pub(crate) use call::{NotCalled, refused};
+pub(crate) use shape::{detailed, ending, is_wrapped};
+
+/// In `_meta` of a native tool in `tools/list`: a call may give a key.
+pub(crate) const HONOURS_KEYS: &str = "async-tool/idempotency";
+/// In `_meta` of a call: what `idempotency_key` is to the initiate tool.
+pub(crate) const KEY: &str = "async-tool/idempotency_key";
+/// In `_meta` of a call: what `max_wait_seconds` is to the initiate tool.
+pub(crate) const MAX_WAIT: &str = "async-tool/max_wait_seconds";
+
+/// Whether a request may be answered with a task: under this protocol, and if
+/// this very request declares the extension.
+///
+/// rmcp takes what an older client said at `initialize` for a declaration,
+/// under a version that knows no such extension; so the version is asked too.
+pub(crate) fn speaks_tasks(context: &RequestContext<RoleServer>) -> bool {
+    is_modern(context)
+        && context
+            .client_capabilities()
+            .is_some_and(|capabilities| capabilities.supports_tasks())
+}
+
+pub(crate) fn is_modern(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .protocol_version()
+        .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+}
+
+/// Takes the extension out of what a server says of itself to a client under
+/// whose version there is none.
+pub(crate) fn withhold(capabilities: &mut ServerCapabilities) {
+    if let Some(extensions) = &mut capabilities.extensions {
+        extensions.remove(TASKS_EXTENSION_ID);
+        if extensions.is_empty() {
+            capabilities.extensions = None;
+        }
+    }
+}
+
+/// What those are told who do not declare the extension and would have to.
+pub(crate) fn undeclared() -> ErrorData {
+    ErrorData::missing_required_client_capability(
+        ClientCapabilities::builder().enable_tasks().build(),
+    )
+}
+
+impl ToolServer {
+    /// `tasks/get`.
+    pub(crate) async fn get_task(
+        &self,
+        request: &GetTaskParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        let id = task_id(&request.task_id)?;
+        let principal = self.principal.of(context).map_err(error)?;
+        let asker = Asker {
+            tool: None,
+            principal: principal.as_ref(),
+        };
+        let now = Wait::none();
+        let view = self
+            .engine
+            .status(asker, id, now, None)
+            .await
+            .map_err(error)?;
+        let entry = self.engine.catalog.get(&view.record.tool);
+        Ok(GetTaskResult::new(detailed(
+            &view,
+            entry.map(AsRef::as_ref),
+        )))
+    }
+
+    /// `tasks/update`. Answers to questions that are not open are ignored, as
+    /// the specification advises; one that does not fit its question is an
+    /// error, and those before it in the request have been taken.
+    pub(crate) async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let id = task_id(&request.task_id)?;
+        let principal = self.principal.of(context).map_err(error)?;
+        let asker = Asker {
+            tool: None,
+            principal: principal.as_ref(),
+        };
+        // Also of a task whose answers are all ignored it must be known whether
+        // it exists.
+        self.engine
+            .status(asker, id, Wait::none(), None)
+            .await
+            .map_err(error)?;
+        self.take_answers(asker, id, request.input_responses).await
+    }
+
+    async fn take_answers(
+        &self,
+        asker: Asker<'_>,
+        id: TaskId,
+        responses: rmcp::model::InputResponses,
+    ) -> Result<(), ErrorData> {
+        for (key, response) in responses {
+            let answer = Answer::from_value(response).ok_or_else(|| {
+                ErrorData::invalid_params(
+                    format!(
+                        "inputResponses/{key}: must be the result of an elicitation, with \
+                         an action of accept, decline or cancel, and content to accept"
+                    ),
+                    None,
+                )
+            })?;
+            match self.engine.answer(asker, id, &key, &answer).await {
+                Ok(_) | Err(Refusal::QuestionClosed(_)) => {}
+                Err(refusal) => return Err(error(refusal)),
+            }
+        }
+        Ok(())
+    }
+
+    /// `tasks/cancel`: asks the task to stop, and waits for nothing.
+    pub(crate) async fn cancel_task(
+        &self,
+        request: &CancelTaskParams,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        let id = task_id(&request.task_id)?;
+        let principal = self.principal.of(context).map_err(error)?;
+        let asker = Asker {
+            tool: None,
+            principal: principal.as_ref(),
+        };
+        self.engine
+            .request_cancel(asker, id, "".into())
+            .await
+            .map_err(error)?;
+        Ok(())
+    }
+}
+
+impl Wait {
+    /// Not at all.
+    pub(crate) fn none() -> Self {
+        Self {
+            duration: std::time::Duration::ZERO,
+            until: Until::Done,
+            since: None,
+        }
+    }
+}
+
+/// A text that is no id names no task.
+pub(crate) fn task_id(text: &str) -> Result<TaskId, ErrorData> {
+    text.parse().map_err(|_| error(Refusal::TaskNotFound))
+}
+
+/// A refusal as an error of the protocol, which methods about tasks have for
+/// it.
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+pub(crate) fn error(refusal: Refusal) -> ErrorData {
+    let mut message = refusal.message();
+    match refusal {
+        Refusal::TaskNotFound => {
+            ErrorData::invalid_params("no task has this taskId, or its retention is over", None)
+        }
+        Refusal::InvalidArguments(_) | Refusal::ArgumentsTooLarge { .. } => {
+            ErrorData::invalid_params(message, refusal.details())
+        }
+        Refusal::Unauthenticated => ErrorData::invalid_request(message, None),
+        _ => {
+            if let Some(after) = refusal.retry_after() {
+                message.push_str(&format!(" ({} s)", after.as_secs().max(1)));
+            }
+            ErrorData::internal_error(message, None)
+        }
+    }
+}
