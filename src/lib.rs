@@ -73,7 +73,8 @@
 //! - `conformance`: `store::conformance`, a test suite for stores.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-/// Turns an async function into a family of MCP tools.
+/// Turns an async function into a family of MCP tools, or [methods](#on-methods)
+/// of a struct into one each.
 ///
 /// ```
 /// use std::path::PathBuf;
@@ -177,16 +178,17 @@
 /// | `retry(attempts = 5, backoff = "...", max_backoff = "...")` | none; `"1s"`, `"1m"` | how often a task is started at most, all starts counted, whose function returned an [error that may pass](crate::Retry), and the pause before, which doubles each time |
 /// | `dedupe = "arguments"` | none | calls with the same arguments, of one principal, share a task until it ends |
 /// | `concurrency_key(group = "...", args(host, project), limit = 1)` | none; the tool's name, 1 | how many tasks run at once that have the same values of these arguments, over [all tools of the group](crate::ConcurrencyKey) and all workers; the others wait |
-/// | `names(initiate = "...", status = "...", cancel = "...")` | `NAME_initiate` and so on | names of the family's tools |
+/// | `interactive` | off | the tool may ask its caller questions, by [`TaskContext::ask`]: the family has one more tool, which answers them |
+/// | `surface(family, shared, native)` | the server's | through what the tool can be called: one [`Surface`] or several |
+/// | `undeclared = "..."` | `"wait"` | what a call of the native surface comes to whose client does not speak the protocol's tasks: `"wait"` for the end, or `"reject"` |
+/// | `names(initiate = "...", status = "...", cancel = "...", respond = "...")` | `NAME_initiate` and so on | names of the family's tools |
 /// | `annotations(read_only, destructive, idempotent, open_world)` | none | hints about what the tool does to the world; each may be `= false` |
 /// | `input = Name` | `BuildInput` for `build` | name of the generated struct that holds the arguments |
 /// | `tool = Name` | `BuildTool` for `build` | name of the generated type that implements [`AsyncTool`] |
 /// | `crate = ::path` | `::async_tool` | where this crate is found, if it is not a dependency of that name |
 /// | `circuit(...)` | | not supported yet |
-/// | `interactive` | | not supported yet |
-/// | `surface(...)` | | not supported yet |
 ///
-/// Options that are not supported yet are refused.
+/// An option that is not supported yet is refused.
 ///
 /// # What is generated
 ///
@@ -220,6 +222,69 @@
 ///
 /// Attributes of the function stay on the function; `#[cfg]` and `#[allow]`
 /// hold for what is generated too.
+///
+/// # On methods
+///
+/// A server may keep its tools as methods of a struct. The attribute is then on
+/// the `impl` block, and again, with its options, on each method that is a tool:
+///
+/// ```standalone_crate
+/// use std::path::{Path, PathBuf};
+///
+/// use async_tool::{AsyncTools, TaskContext, async_tool};
+///
+/// struct Server {
+///     root: PathBuf,
+/// }
+///
+/// #[async_tool]
+/// impl Server {
+///     /// Compile a Cargo project.
+///     #[async_tool(timeout = "15m", concurrency = 2)]
+///     async fn build(
+///         &self,
+///         /// Directory that holds Cargo.toml, in the server's root.
+///         project: PathBuf,
+///         task: &TaskContext,
+///     ) -> Result<String, std::io::Error> {
+///         let project = self.resolve(&project);
+///         // …
+/// #       let _ = task;
+/// #       Ok(project.display().to_string())
+///     }
+///
+///     /// Remove what was compiled.
+///     #[async_tool]
+///     async fn clean(&self) {}
+///
+///     // Not a tool.
+///     fn resolve(&self, project: &Path) -> PathBuf {
+///         self.root.join(project)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), async_tool::BuildError> {
+/// let server = Server { root: "/srv".into() };
+/// let tools = AsyncTools::builder().state(server).build().await?;
+/// # let _ = tools;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// `&self` is lent by the server like any other `&T`: it is the `Server` given
+/// by [`.state(value)`](crate::AsyncToolsBuilder::state), and `build()` refuses
+/// to start without one. `self: &Arc<Self>` asks for an `Arc<Server>` instead,
+/// for methods that spawn. A function without `self` borrows no `Server`. In
+/// the types of parameters and results, `Self` is the struct.
+///
+/// All else is as it is for functions. What is generated stands beside the
+/// `impl` block and has the method's visibility, so a method that is `pub`
+/// must not return a type that is not; methods of the same name in several
+/// blocks of a module need `input` and `tool`. The only option on the block is
+/// `crate`, which holds for all of its methods. Neither the block nor its
+/// methods can be generic or a trait's, and on the methods the attribute must go
+/// by its own name, `#[async_tool]` or a path that ends in it.
 pub use async_tool_macros::async_tool;
 #[doc(inline)]
 pub use async_tool_runtime::*;

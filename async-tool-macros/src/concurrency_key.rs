@@ -167,6 +167,6 @@ fn is_parameter(name: &str, sig: &Signature) -> bool {
             Pat::Ident(pat) => pat.ident.unraw() == name,
             _ => false,
         },
-        FnArg::Receiver(_) => false,
+        FnArg::Receiver(_) => name == "self",
     })
 }

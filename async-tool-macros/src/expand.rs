@@ -18,7 +18,7 @@ use syn::{Ident, Visibility};
 
 use crate::concurrency_key::Resolved;
 use crate::model::Tool;
-use crate::options::{Annotations, Dedupe, Names, OnInterrupt};
+use crate::options::{Annotations, Dedupe, Names, OnInterrupt, Undeclared};
 use crate::params::{Argument, Param};
 use crate::retry::Retry;
 use crate::serde_attrs;
@@ -227,6 +227,10 @@ impl Tool {
         let descriptor = self.descriptor();
         let borrows = self.borrows();
         let run = self.run();
+        // What a function returns may be more private than the function.
+        let output_type = quote_spanned! {self.function.span()=>
+            type Output = <#output as #private::Returns<#is_result>>::Output;
+        };
         quote! {
             #[automatically_derived]
             impl #private::AsyncTool for #tool_type
@@ -235,7 +239,7 @@ impl Tool {
                 for<'any> #output: #private::Outcome<#is_result>,
             {
                 type Input = #input_type;
-                type Output = <#output as #private::Returns<#is_result>>::Output;
+                #output_type
 
                 fn descriptor(&self) -> &'static #private::Descriptor {
                     static DESCRIPTOR: #private::Descriptor = #descriptor;
@@ -285,6 +289,12 @@ impl Tool {
         set("retry", self.retry());
         set("dedupe", self.dedupe());
         set("concurrency_key", self.concurrency_key());
+        set(
+            "interactive",
+            options.interactive.then(TokenStream::default),
+        );
+        set("surfaces", self.surfaces());
+        set("undeclared", self.undeclared());
         set("names", self.names());
         set("annotations", self.annotations());
         calls
@@ -331,12 +341,37 @@ impl Tool {
         Some(chain(&start, [("limit", limit.map(count))]))
     }
 
+    fn surfaces(&self) -> Option<TokenStream> {
+        let private = self.private();
+        let given = self.options.surface?;
+        let surfaces = [
+            (given.family, quote!(Family)),
+            (given.shared, quote!(Shared)),
+            (given.native, quote!(Native)),
+        ];
+        let with = surfaces
+            .iter()
+            .filter(|(is_given, _)| *is_given)
+            .map(|(_, surface)| ("with", Some(quote!(#private::Surface::#surface))));
+        Some(chain(&quote!(#private::Surfaces::NONE), with))
+    }
+
+    fn undeclared(&self) -> Option<TokenStream> {
+        let private = self.private();
+        let (given, _) = self.options.undeclared.as_ref()?;
+        Some(match given {
+            Undeclared::Wait => quote!(#private::Undeclared::Wait),
+            Undeclared::Reject => quote!(#private::Undeclared::Reject),
+        })
+    }
+
     fn names(&self) -> Option<TokenStream> {
         let private = self.private();
         let Names {
             initiate,
             status,
             cancel,
+            respond,
         } = &self.options.names;
         chain_if_any(
             &quote!(#private::Names::new()),
@@ -344,6 +379,7 @@ impl Tool {
                 ("initiate", initiate.as_ref()),
                 ("status", status.as_ref()),
                 ("cancel", cancel.as_ref()),
+                ("respond", respond.as_ref()),
             ],
         )
     }
@@ -392,9 +428,7 @@ impl Tool {
     /// is the same rustc prints once.
     fn run(&self) -> TokenStream {
         let Self {
-            function,
-            input_type,
-            ..
+            callee, input_type, ..
         } = self;
         let private = self.private();
         let is_result = self.is_result();
@@ -412,7 +446,7 @@ impl Tool {
             .then(|| quote!(let _ = #input;));
         let ignore_call =
             (self.arguments().count() == self.params.len()).then(|| quote!(let _ = #call;));
-        let at = function.span();
+        let at = self.function.span();
         let future = quote_spanned! {at=>
             impl ::core::future::Future<
                 Output = ::core::result::Result<Self::Output, #private::BoxError>
@@ -423,7 +457,7 @@ impl Tool {
             fn run(&self, #input: #input_type, #call: #private::Call<'_>) -> #future {
                 #ignore_input
                 #ignore_call
-                #private::drive::<#is_result, #future_type>(#function(#(#values),*))
+                #private::drive::<#is_result, #future_type>(#callee(#(#values),*))
             }
         }
     }

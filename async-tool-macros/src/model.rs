@@ -1,21 +1,28 @@
 //! A tool that is known to be right: what `expand` writes out.
 
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote_spanned};
 use syn::ext::IdentExt;
-use syn::{Attribute, Ident, Path, Type, Visibility};
+use syn::{Attribute, Ident, LitStr, Path, Type, Visibility};
 
 use crate::concurrency_key::Resolved;
 use crate::doc;
 use crate::errors::Errors;
 use crate::names::{MAX_TOOL_NAME, check_name, type_name};
-use crate::options::{Annotations, Names, Options};
-use crate::params::{Argument, Param};
-use crate::signature::Item;
+use crate::options::{Annotations, Options};
+use crate::owner::Owner;
+use crate::params::{self, Argument, Param};
+use crate::signature::{self, Item};
+use crate::surface;
 
 /// Everything that the expansion needs; nothing left to decide.
 pub(crate) struct Tool {
     pub(crate) function: Ident,
+    /// How the function is called from outside: `build`, `<Server>::build`.
+    pub(crate) callee: TokenStream,
     pub(crate) vis: Visibility,
-    /// The function's attributes that hold for all that is generated.
+    /// Attributes of the function, and of the `impl` block that it is in, that
+    /// hold for all that is generated.
     pub(crate) attrs: Vec<Attribute>,
     /// The facade, or what the user calls it.
     pub(crate) krate: Path,
@@ -31,12 +38,26 @@ pub(crate) struct Tool {
 }
 
 impl Tool {
+    /// Reads a function, or a method of `owner`, and takes off it what cannot
+    /// stay there.
+    pub(crate) fn read(
+        item: &mut Item,
+        options: Option<Options>,
+        owner: Option<&Owner>,
+        errors: &mut Errors,
+    ) -> Option<Self> {
+        let params = params::take(&mut item.sig, owner, errors);
+        let output = signature::check(&item.sig, owner, errors);
+        Self::new(item, params?, output?, options?, owner, errors)
+    }
+
     /// Puts together what was read, and checks what can only be checked together.
-    pub(crate) fn new(
+    fn new(
         item: &Item,
         params: Vec<Param>,
         output: Type,
         options: Options,
+        owner: Option<&Owner>,
         errors: &mut Errors,
     ) -> Option<Self> {
         let before = errors.count();
@@ -57,7 +78,8 @@ impl Tool {
                 name
             }
         };
-        check_family(&name, &options.names, errors);
+        surface::check(&options, errors);
+        check_family(&name, &options, errors);
         check_annotations(&options.annotations, errors);
         let description = match (&options.description, doc::text(&item.attrs)) {
             (Some(given), _) => given.value(),
@@ -75,16 +97,17 @@ impl Tool {
             .concurrency_key
             .as_ref()
             .map(|key| key.resolve(&name, &item.sig, arguments(&params), errors));
+        let mut attrs = owner.map_or_else(Vec::new, |owner| owner.attrs.clone());
+        attrs.extend(for_all_that_is_generated(&item.attrs));
         let tool = Self {
+            callee: callee(&function, owner),
             vis: item.vis.clone(),
-            attrs: item
-                .attrs
-                .iter()
-                .filter_map(for_all_that_is_generated)
-                .collect(),
+            attrs,
             krate: options
                 .krate
-                .clone()
+                .as_ref()
+                .or_else(|| owner?.krate.as_ref())
+                .cloned()
                 .unwrap_or_else(|| syn::parse_quote!(::async_tool)),
             input_type: options
                 .input
@@ -117,32 +140,53 @@ fn arguments(params: &[Param]) -> impl Iterator<Item = &Argument> {
     })
 }
 
-/// What is generated comes and goes with the function, may do what the
-/// function may do, and calls a deprecated function without being told.
-fn for_all_that_is_generated(attr: &Attribute) -> Option<Attribute> {
-    let path = attr.path();
-    if path.is_ident("cfg") || path.is_ident("allow") {
-        Some(attr.clone())
-    } else if path.is_ident("deprecated") {
-        Some(syn::parse_quote!(#[allow(deprecated)]))
-    } else {
-        None
-    }
+/// All of it where the function's name is: rustc underlines the callee where a
+/// future is not `Send`.
+fn callee(function: &Ident, owner: Option<&Owner>) -> TokenStream {
+    let Some(owner) = owner else {
+        return function.to_token_stream();
+    };
+    let ty = owner.at(function.span());
+    quote_spanned!(function.span()=> <#ty>::#function)
 }
 
-/// The three names of a family differ.
-fn check_family(tool: &str, names: &Names, errors: &mut Errors) {
-    let family = [
-        ("initiate", &names.initiate),
-        ("status", &names.status),
-        ("cancel", &names.cancel),
-    ]
-    .map(|(verb, given)| {
-        let name = given
-            .as_ref()
-            .map_or_else(|| format!("{tool}_{verb}"), syn::LitStr::value);
-        (verb, given, name)
-    });
+/// What is generated comes and goes with the function, may do what the
+/// function may do, and calls a deprecated function without being told.
+pub(crate) fn for_all_that_is_generated(attrs: &[Attribute]) -> Vec<Attribute> {
+    let holds = |attr: &Attribute| {
+        let path = attr.path();
+        if path.is_ident("cfg") || path.is_ident("allow") {
+            Some(attr.clone())
+        } else if path.is_ident("deprecated") {
+            Some(syn::parse_quote!(#[allow(deprecated)]))
+        } else {
+            None
+        }
+    };
+    attrs.iter().filter_map(holds).collect()
+}
+
+/// The names that the tool publishes differ.
+fn check_family(tool: &str, options: &Options, errors: &mut Errors) {
+    let names = &options.names;
+    let mut verbs = vec![
+        ("initiate", names.initiate.as_ref()),
+        ("status", names.status.as_ref()),
+        ("cancel", names.cancel.as_ref()),
+    ];
+    if options.interactive {
+        verbs.push(("respond", names.respond.as_ref()));
+    }
+    let mut family: Vec<_> = verbs
+        .into_iter()
+        .map(|(verb, given)| {
+            let name = given.map_or_else(|| format!("{tool}_{verb}"), LitStr::value);
+            (verb, given, name)
+        })
+        .collect();
+    if options.surface.is_some_and(|surfaces| surfaces.native) {
+        family.push(("native", None, tool.to_owned()));
+    }
     for (index, (verb, given, name)) in family.iter().enumerate() {
         let same = family
             .iter()

@@ -16,6 +16,7 @@ use crate::concurrency_key::{self, ConcurrencyKey};
 use crate::errors::Errors;
 use crate::names::{MAX_FAMILY_NAME, MAX_TOOL_NAME, check_name};
 use crate::retry::{self, Retry};
+use crate::surface::{self, Surfaces};
 use crate::values;
 
 /// The options, read and checked one by one.
@@ -36,6 +37,10 @@ pub(crate) struct Options {
     pub(crate) retry: Option<Retry>,
     pub(crate) dedupe: Option<Dedupe>,
     pub(crate) concurrency_key: Option<ConcurrencyKey>,
+    pub(crate) interactive: bool,
+    pub(crate) surface: Option<Surfaces>,
+    /// And where it is written.
+    pub(crate) undeclared: Option<(Undeclared, Meta)>,
     pub(crate) names: Names,
     pub(crate) annotations: Annotations,
     pub(crate) input: Option<Ident>,
@@ -56,12 +61,20 @@ pub(crate) enum Dedupe {
     Arguments,
 }
 
+/// What a native call of a client without tasks gets.
+#[derive(Clone, Copy)]
+pub(crate) enum Undeclared {
+    Wait,
+    Reject,
+}
+
 /// `names(...)`: the family's names that are not derived from the tool's.
 #[derive(Default)]
 pub(crate) struct Names {
     pub(crate) initiate: Option<LitStr>,
     pub(crate) status: Option<LitStr>,
     pub(crate) cancel: Option<LitStr>,
+    pub(crate) respond: Option<LitStr>,
 }
 
 /// `annotations(...)`: hints about what the tool does to the world.
@@ -92,6 +105,9 @@ struct Given {
     retry: Option<Meta>,
     dedupe: Option<Meta>,
     concurrency_key: Option<Meta>,
+    interactive: Option<Meta>,
+    surface: Option<Meta>,
+    undeclared: Option<Meta>,
     names: Option<Meta>,
     annotations: Option<Meta>,
     input: Option<Meta>,
@@ -107,8 +123,6 @@ struct Given {
 #[derive(Default, FromMeta)]
 struct Announced {
     circuit: Option<Meta>,
-    interactive: Option<Meta>,
-    surface: Option<Meta>,
 }
 
 #[derive(Default, FromMeta)]
@@ -116,6 +130,7 @@ struct GivenNames {
     initiate: Option<Meta>,
     status: Option<Meta>,
     cancel: Option<Meta>,
+    respond: Option<Meta>,
 }
 
 #[derive(Default, FromMeta)]
@@ -131,6 +146,11 @@ pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Option<Options>
     let before = errors.count();
     let options = read::<Given>(tokens, errors).map(|given| given.values(errors));
     options.filter(|_| errors.count() == before)
+}
+
+/// Whether there is such an option of a tool.
+pub(crate) fn is_known(meta: &Meta) -> bool {
+    Given::from_list(&[NestedMeta::Meta(meta.clone())]).is_ok()
 }
 
 /// Reads a list of options by name.
@@ -209,6 +229,16 @@ impl Given {
             concurrency_key: self
                 .concurrency_key
                 .and_then(|meta| concurrency_key::parse(&meta, errors)),
+            interactive: self
+                .interactive
+                .and_then(|meta| errors.take(values::flag(&meta)))
+                .is_some_and(|flag| flag.value),
+            surface: self.surface.and_then(|meta| surface::parse(&meta, errors)),
+            undeclared: self.undeclared.and_then(|meta| {
+                let choices = [("wait", Undeclared::Wait), ("reject", Undeclared::Reject)];
+                let chosen = errors.take(values::choice(&meta, &choices))?;
+                Some((chosen, meta))
+            }),
             names: self
                 .names
                 .and_then(|meta| errors.take(values::list(&meta, "initiate = \"start_build\"")))
@@ -234,8 +264,7 @@ impl Given {
 
 impl Announced {
     fn refuse(self, errors: &mut Errors) {
-        let given = [self.circuit, self.interactive, self.surface];
-        for meta in given.into_iter().flatten() {
+        if let Some(meta) = self.circuit {
             let name = meta.path().to_token_stream();
             errors.push(
                 meta.path(),
@@ -256,6 +285,7 @@ impl GivenNames {
             initiate: family_name(self.initiate),
             status: family_name(self.status),
             cancel: family_name(self.cancel),
+            respond: family_name(self.respond),
         }
     }
 }

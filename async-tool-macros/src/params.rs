@@ -5,12 +5,13 @@ use proc_macro2::Span;
 use quote::ToTokens;
 use syn::ext::IdentExt;
 use syn::{
-    Attribute, FnArg, GenericArgument, Ident, Pat, PatIdent, PatType, PathArguments, Signature,
-    Type, TypeReference,
+    Attribute, FnArg, GenericArgument, Ident, Lifetime, Pat, PatIdent, PatType, PathArguments,
+    Receiver, ReceiverKind, Signature, Type, TypeReference,
 };
 
 use crate::errors::Errors;
 use crate::names::reserved;
+use crate::owner::Owner;
 use crate::serde_attrs::{self, SerdeAttrs};
 use crate::signature::first_borrow;
 
@@ -33,16 +34,26 @@ pub(crate) struct Argument {
 /// Reads the parameters, and takes the attributes off them that belong to the
 /// input struct's fields, from every parameter that there is, because none
 /// may be left on the function (invariant 1).
-pub(crate) fn take(sig: &mut Signature, errors: &mut Errors) -> Option<Vec<Param>> {
+pub(crate) fn take(
+    sig: &mut Signature,
+    owner: Option<&Owner>,
+    errors: &mut Errors,
+) -> Option<Vec<Param>> {
     let before = errors.count();
     let mut params = Vec::new();
     for input in &mut sig.inputs {
         match input {
-            FnArg::Receiver(receiver) => errors.push(
-                &*receiver,
-                "a tool must be a free function, without `self`\n\
-                 help: take the state as a parameter `&State`, and give it to the server by `.state(value)`",
-            ),
+            FnArg::Receiver(receiver) => match owner {
+                Some(owner) => params.extend(lent_self(receiver, owner, errors)),
+                None => errors.push(
+                    &*receiver,
+                    format_args!(
+                        "`{0}` is a method, and the `impl` block that it is in has no `#[async_tool]`\n\
+                         help: put `#[async_tool]` on the `impl` block too; `.state(value)` then gives `self` to the server",
+                        sig.ident
+                    ),
+                ),
+            },
             FnArg::Typed(input) => {
                 let attrs = input
                     .attrs
@@ -52,7 +63,7 @@ pub(crate) fn take(sig: &mut Signature, errors: &mut Errors) -> Option<Vec<Param
                         serde_attrs::belongs_to_field(attr) || attr.path().is_ident("cfg_attr")
                     })
                     .collect();
-                params.extend(read(input, attrs, errors));
+                params.extend(read(input, attrs, owner, errors));
             }
         }
     }
@@ -60,7 +71,57 @@ pub(crate) fn take(sig: &mut Signature, errors: &mut Errors) -> Option<Vec<Param
     (errors.count() == before).then_some(params)
 }
 
-fn read(input: &PatType, attrs: Vec<Attribute>, errors: &mut Errors) -> Option<Param> {
+/// The state that a method is called on.
+fn lent_self(receiver: &Receiver, owner: &Owner, errors: &mut Errors) -> Option<Param> {
+    const IS_LENT: &str = "`self` is lent by the server, to many tasks at once";
+
+    match &receiver.kind {
+        ReceiverKind::Reference(_, lifetime, None) => {
+            check_lifetime(lifetime.as_ref(), "&self", errors);
+            let ty = syn::parse2(owner.at(receiver.self_token.span));
+            errors.take(ty).map(Param::Borrowed)
+        }
+        ReceiverKind::Reference(_, _, Some(_)) => {
+            errors.push(
+                receiver,
+                format_args!(
+                    "{IS_LENT}, so it cannot be `&mut self`\n\
+                     help: write `&self`, and keep what changes in a `Mutex` or an atomic inside the struct"
+                ),
+            );
+            None
+        }
+        ReceiverKind::Typed(_, ty) => {
+            let ty = owner.outside(ty);
+            if let Type::Reference(reference) = ungrouped(&ty) {
+                check_borrowed(reference, errors);
+                return Some(Param::Borrowed(Type::clone(&reference.elem)));
+            }
+            errors.push(
+                receiver,
+                format_args!(
+                    "{IS_LENT}, so it must be borrowed\n\
+                     help: write `&self`; or `self: &Arc<Self>`, and give the server the `Arc`, `.state(arc)`"
+                ),
+            );
+            None
+        }
+        _ => {
+            errors.push(
+                receiver,
+                format_args!("{IS_LENT}, so it must be borrowed\nhelp: write `&self`"),
+            );
+            None
+        }
+    }
+}
+
+fn read(
+    input: &PatType,
+    attrs: Vec<Attribute>,
+    owner: Option<&Owner>,
+    errors: &mut Errors,
+) -> Option<Param> {
     let before = errors.count();
     for attr in input.attrs.iter().chain(&attrs) {
         let name = attr.path().to_token_stream().to_string();
@@ -74,7 +135,8 @@ fn read(input: &PatType, attrs: Vec<Attribute>, errors: &mut Errors) -> Option<P
             );
         }
     }
-    let ty = ungrouped(&input.ty);
+    let ty = owner.map_or_else(|| Type::clone(&input.ty), |owner| owner.outside(&input.ty));
+    let ty = ungrouped(&ty);
     let param = if let Type::Reference(reference) = ty {
         check_borrowed(reference, errors);
         // A borrow that should have been owned will be an argument.
@@ -163,50 +225,67 @@ fn check_owned(ty: &Type, errors: &mut Errors) {
 }
 
 fn check_borrowed(reference: &TypeReference, errors: &mut Errors) {
-    let inner = ungrouped(&reference.elem);
-    let text = inner.to_token_stream().to_string();
     if reference.mutability.is_some() {
         errors.push(
             reference,
             "what the server lends is shared by all tasks, so it cannot be `&mut`\n\
              help: write `&T`, and keep what changes in a `Mutex` or an atomic inside `T`",
         );
-    } else if let Some(owned) = owned_form(inner) {
+        return;
+    }
+    let before = errors.count();
+    check_lent(&reference.elem, reference, errors);
+    if errors.count() == before {
+        check_lifetime(reference.lifetime.as_ref(), "&T", errors);
+    }
+}
+
+fn check_lifetime(lifetime: Option<&Lifetime>, without: &str, errors: &mut Errors) {
+    if let Some(lifetime) = lifetime
+        && lifetime.ident == "static"
+    {
         errors.push(
-            reference,
+            lifetime,
+            format_args!(
+                "what the server lends is lent for one call, not for `'static`\nhelp: write `{without}`"
+            ),
+        );
+    }
+}
+
+/// Checks the `T` of a `&T`; most errors underline `tokens`.
+pub(crate) fn check_lent(ty: &Type, tokens: impl ToTokens, errors: &mut Errors) {
+    let ty = ungrouped(ty);
+    if let Some(owned) = owned_form(ty) {
+        let text = ty.to_token_stream().to_string();
+        errors.push(
+            tokens,
             format_args!(
                 "`&{}` cannot be a parameter: what the caller provides is owned, what the server lends is a type of its own\n\
                  help: write `{owned}`",
                 text.replace(' ', "")
             ),
         );
-    } else if let Some(lifetime) = &reference.lifetime
-        && lifetime.ident == "static"
-    {
-        errors.push(
-            lifetime,
-            "what the server lends is lent for one call, not for `'static`\nhelp: write `&T`",
-        );
-    } else {
-        match inner {
-            Type::TraitObject(_) => errors.push(
-                reference,
-                "what the server lends is found by its type, so it cannot be a trait object\n\
-                 help: borrow a struct that holds the `Box<dyn Trait>`",
-            ),
-            Type::ImplTrait(_) => errors.push(
-                reference,
-                "what the server lends is found by its type, so it must name one\n\
-                 help: write `&T` with a concrete `T`",
-            ),
-            _ => {
-                if let Some(borrow) = first_borrow(inner) {
-                    errors.push(
-                        borrow,
-                        "what the server lends must own all its data: it outlives every call\n\
-                         help: write `&T` with a `T` that has neither references nor lifetimes",
-                    );
-                }
+        return;
+    }
+    match ty {
+        Type::TraitObject(_) => errors.push(
+            tokens,
+            "what the server lends is found by its type, so it cannot be a trait object\n\
+             help: borrow a struct that holds the `Box<dyn Trait>`",
+        ),
+        Type::ImplTrait(_) => errors.push(
+            tokens,
+            "what the server lends is found by its type, so it must name one\n\
+             help: write `&T` with a concrete `T`",
+        ),
+        _ => {
+            if let Some(borrow) = first_borrow(ty) {
+                errors.push(
+                    borrow,
+                    "what the server lends must own all its data: it outlives every call\n\
+                     help: write `&T` with a `T` that has neither references nor lifetimes",
+                );
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The function that the attribute is on.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use quote::{ToTokens, TokenStreamExt, quote};
 use syn::parse::{Parse, ParseStream, Parser};
 use syn::visit::{self, Visit};
@@ -9,6 +9,7 @@ use syn::{
 };
 
 use crate::errors::Errors;
+use crate::owner::Owner;
 
 /// A function, read as far as its signature. Nothing looks into the body, so
 /// one that is half typed does not stop the attribute from working, and rustc
@@ -22,38 +23,54 @@ pub(crate) struct Item {
 
 impl Item {
     pub(crate) fn parse(tokens: TokenStream) -> syn::Result<Self> {
-        Parse::parse.parse2(tokens)
+        let parser = |input: ParseStream<'_>| {
+            let attrs = input.call(Attribute::parse_outer)?;
+            Self::parse_rest(attrs, input, Parse::parse)
+        };
+        parser.parse2(tokens)
     }
-}
 
-impl Parse for Item {
-    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+    /// Reads what comes after the attributes; `body` reads the body alone.
+    pub(crate) fn parse_rest(
+        attrs: Vec<Attribute>,
+        input: ParseStream<'_>,
+        body: fn(ParseStream<'_>) -> syn::Result<TokenStream>,
+    ) -> syn::Result<Self> {
         let start = input.fork();
-        let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         let sig = input.parse().map_err(|error| {
             if is_function(&start) {
                 error
             } else {
-                syn::Error::new(error.span(), "`#[async_tool]` must be on an `async fn`")
+                syn::Error::new(
+                    error.span(),
+                    "`#[async_tool]` must be on an `async fn`, or on an `impl` block that has some",
+                )
             }
         })?;
         Ok(Self {
             attrs,
             vis,
             sig,
-            body: input.parse()?,
+            body: body(input)?,
         })
     }
 }
 
-/// Whether the word `fn` stands outside all brackets.
+/// Whether the word `fn` comes before any braces and semicolons, outside of all
+/// brackets.
 fn is_function(input: ParseStream<'_>) -> bool {
-    input.parse::<TokenStream>().is_ok_and(|tokens| {
-        tokens
-            .into_iter()
-            .any(|token| matches!(token, proc_macro2::TokenTree::Ident(word) if word == "fn"))
-    })
+    let Ok(tokens) = input.parse::<TokenStream>() else {
+        return false;
+    };
+    tokens
+        .into_iter()
+        .take_while(|token| match token {
+            TokenTree::Group(group) => group.delimiter() != Delimiter::Brace,
+            TokenTree::Punct(punct) => punct.as_char() != ';',
+            _ => true,
+        })
+        .any(|token| matches!(token, TokenTree::Ident(word) if word == "fn"))
 }
 
 impl ToTokens for Item {
@@ -67,7 +84,7 @@ impl ToTokens for Item {
 
 /// Checks everything but the parameters; gives the type that the function
 /// returns.
-pub(crate) fn check(sig: &Signature, errors: &mut Errors) -> Option<Type> {
+pub(crate) fn check(sig: &Signature, owner: Option<&Owner>, errors: &mut Errors) -> Option<Type> {
     let before = errors.count();
     let name = &sig.ident;
     if sig.asyncness.is_none() {
@@ -100,8 +117,9 @@ pub(crate) fn check(sig: &Signature, errors: &mut Errors) -> Option<Type> {
     let output = match &sig.output {
         ReturnType::Default => syn::parse_quote!(()),
         ReturnType::Type(_, output) => {
-            check_output(output, name, errors);
-            Type::clone(output)
+            let output = owner.map_or_else(|| Type::clone(output), |owner| owner.outside(output));
+            check_output(&output, name, errors);
+            output
         }
     };
     (errors.count() == before).then_some(output)

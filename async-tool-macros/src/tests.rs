@@ -114,7 +114,15 @@ fn every_option() {
             retry(attempts = 5, backoff = "500ms", max_backoff = "2m"),
             dedupe = "arguments",
             concurrency_key(group = "target", args(host, project), limit = 2),
-            names(initiate = "start_build", status = "check_build", cancel = "stop_build"),
+            interactive,
+            surface(family, shared, native),
+            undeclared = "reject",
+            names(
+                initiate = "start_build",
+                status = "check_build",
+                cancel = "stop_build",
+                respond = "answer_build"
+            ),
             annotations(read_only = false, destructive, idempotent, open_world = true),
             input = Request,
             tool = Builder,
@@ -134,6 +142,9 @@ fn what_options_leave_out() {
             on_interrupt = "fail",
             retry(attempts = 2),
             concurrency_key(args(r#type, by)),
+            interactive = false,
+            surface(native),
+            undeclared = "wait",
         },
         quote! {
             async fn build(r#type: Kind, #[serde(default)] by: Person) {}
@@ -214,6 +225,80 @@ fn with_a_mistake_only_the_function_is_left() {
     );
     assert_eq!(errors, 2);
     expect_file!["../tests/expand/mistake.rs"].assert_eq(&text);
+}
+
+#[test]
+fn methods() {
+    check(
+        quote!(crate = ::renamed),
+        quote! {
+            #[allow(deprecated)]
+            impl store::Server<u8> {
+                const LIMIT: Limits = Limits { most: 3 };
+
+                /// Compile a project.
+                #[async_tool(timeout = "15m")]
+                pub async fn build(
+                    &self,
+                    /// Directory that holds Cargo.toml.
+                    project: PathBuf,
+                    like: [Self; Self::LENGTH],
+                    task: &TaskContext,
+                ) -> Outcome<Self> {
+                    self.inner(project, task).await
+                }
+
+                /// Not a tool.
+                fn inner(&self, project: PathBuf) {}
+
+                #[cfg(unix)]
+                #[renamed::async_tool(crate = ::other)]
+                async fn clean(self: &Arc<Self>) {}
+
+                #[async_tool]
+                async fn new() {}
+            }
+        },
+        expect_file!["../tests/expand/methods.rs"],
+    );
+}
+
+#[test]
+fn a_method_with_a_mistake_is_no_tool_and_the_others_are() {
+    let (text, errors) = expand(
+        quote!(),
+        quote! {
+            impl Server {
+                #[async_tool(timeout = "soon")]
+                async fn build(self, /** Where. */ project: &str) {
+                    project.len();
+                }
+
+                #[async_tool]
+                const NAME: Name = Name { letters: [] };
+
+                #[async_tool(input = Request, tool = Cleaner)]
+                async fn clean(&self) {}
+            }
+        },
+    );
+    assert_eq!(errors, 4);
+    expect_file!["../tests/expand/mistake_in_a_method.rs"].assert_eq(&text);
+}
+
+#[test]
+fn an_impl_block_without_tools_is_left_alone() {
+    let item = quote! {
+        impl<T> Server<{ 1 }> where T: Clone {
+            #![allow(unused)]
+            const LENGTH: usize = 1;
+            made!{}
+            fn build(&self) -> Array<{ 2 }> { let half_typed = self. }
+        }
+    };
+    let (tokens, errors) = crate::attribute(quote!(), item.clone());
+    assert_eq!(errors.count(), 2);
+    assert_eq!(tokens.to_string(), item.to_string());
 }
 
 #[test]

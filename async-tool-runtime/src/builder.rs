@@ -9,7 +9,7 @@ use crate::descriptor::{OnInterrupt, Surface, Surfaces};
 use crate::engine::{Clock, Config, Engine};
 use crate::registry::Registry;
 use crate::server::{
-    AsyncTools, Families, PrincipalRule, Request, ServerIdentity, TaskList, ToolServer,
+    AsyncTools, Families, PrincipalRule, Request, ServerIdentity, Subscribers, TaskList, ToolServer,
 };
 use crate::state::StateMap;
 use crate::store::{MemoryStore, OpenStore};
@@ -170,6 +170,14 @@ impl AsyncToolsBuilder {
         self
     }
 
+    /// Sets how many tasks may be subscribed to at the same time, counting each
+    /// subscriber; 10 000 unless said otherwise. Further subscriptions are
+    /// refused. A single connection has 256 of them at most.
+    pub fn max_subscriptions(mut self, subscriptions: usize) -> Self {
+        self.config.max_subscriptions = subscriptions;
+        self
+    }
+
     /// Says how to find on whose behalf a request is made, for instance from
     /// the HTTP request's verified token. A task belongs to the principal that
     /// initiated it; for everybody else it does not exist.
@@ -326,6 +334,7 @@ impl AsyncToolsBuilder {
             engine,
             families,
             principal: self.principal,
+            subscribers: Subscribers::default(),
         };
         Ok(AsyncTools::new(server, self.identity))
     }

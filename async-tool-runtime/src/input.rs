@@ -40,17 +40,21 @@ where
     let json = inbox.desk.ask(question).await?;
     match Answer::from_json(&json) {
         Some(Answer::Accept(content)) => serde_json::from_value(content).map_err(|error| {
-            AskError(Kind::Refused(Facts::new(
-                "incompatible_answer",
-                format!("the answer does not fit this version of the tool: {error}"),
-            )))
+            AskError::incompatible(format!(
+                "the answer does not fit this version of the tool: {error}"
+            ))
         }),
-        Some(Answer::Decline) => Err(AskError(Kind::Declined)),
-        Some(Answer::Cancel) => Err(AskError(Kind::Dismissed)),
-        None => Err(AskError(Kind::Refused(Facts::new(
-            "incompatible_answer",
-            "the recorded answer cannot be read".to_owned(),
-        )))),
+        Some(Answer::Decline) => Err(AskError::new(
+            Kind::Declined,
+            "input_declined",
+            "the caller declined to answer",
+        )),
+        Some(Answer::Cancel) => Err(AskError::new(
+            Kind::Dismissed,
+            "input_dismissed",
+            "the caller dismissed the question",
+        )),
+        None => Err(AskError::incompatible("the recorded answer cannot be read")),
     }
 }
 
@@ -173,52 +177,70 @@ impl Answer {
     }
 }
 
-/// Why a question was not answered with what was asked for. `?` turns it into
-/// a [`ToolError`], or into any error type that takes others.
-pub struct AskError(Kind);
+/// Why a question was not answered with what was asked for. As the error of a
+/// tool it has a code of its own, whatever error type it went through.
+pub struct AskError {
+    kind: Kind,
+    facts: Facts,
+}
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Declined,
     Dismissed,
     Stopped,
-    Fenced,
-    Refused(Facts),
+    Other,
 }
 
 impl AskError {
+    fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            facts: Facts::new(code, message.into()),
+        }
+    }
+
+    fn incompatible(message: impl Into<String>) -> Self {
+        Self::new(Kind::Other, "incompatible_answer", message)
+    }
+
     /// A mistake in the tool's code.
-    fn misused(message: String) -> Self {
-        Self(Kind::Refused(Facts::new(DEFAULT_CODE, message)))
+    fn misused(message: impl Into<String>) -> Self {
+        Self::new(Kind::Other, DEFAULT_CODE, message)
     }
 
-    /// Whether the caller said no.
+    /// Whether the caller said no. The code is `input_declined`.
     pub fn is_declined(&self) -> bool {
-        matches!(self.0, Kind::Declined)
+        self.kind == Kind::Declined
     }
 
-    /// Whether the caller put the question aside without an answer.
+    /// Whether the caller put the question aside without an answer. The code is
+    /// `input_dismissed`.
     pub fn is_dismissed(&self) -> bool {
-        matches!(self.0, Kind::Dismissed)
+        self.kind == Kind::Dismissed
     }
 
     /// Whether the task was asked to stop while it waited.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.0, Kind::Stopped)
+        self.kind == Kind::Stopped
     }
 }
 
 impl From<Unanswered> for AskError {
     fn from(reason: Unanswered) -> Self {
         match reason {
-            Unanswered::Stopped => Self(Kind::Stopped),
-            Unanswered::Fenced => Self(Kind::Fenced),
+            Unanswered::Stopped => Self::new(
+                Kind::Stopped,
+                "cancelled",
+                crate::error::Cancelled.to_string(),
+            ),
+            Unanswered::Fenced => Self::misused("the task belongs to another worker by now"),
             Unanswered::NotInteractive => Self::misused(
                 "a tool that asks needs the option `interactive`: without it there is nothing to \
-                 answer with"
-                    .to_owned(),
+                 answer with",
             ),
             Unanswered::Nobody => {
-                Self::misused("this task belongs to no server: there is nobody to ask".to_owned())
+                Self::misused("this task belongs to no server: there is nobody to ask")
             }
             Unanswered::TooMany { limit } => {
                 Self::misused(format!("a task waits for at most {limit} answers at once"))
@@ -229,13 +251,7 @@ impl From<Unanswered> for AskError {
 
 impl fmt::Display for AskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Kind::Declined => f.write_str("the caller declined to answer"),
-            Kind::Dismissed => f.write_str("the caller dismissed the question"),
-            Kind::Stopped => crate::error::Cancelled.fmt(f),
-            Kind::Fenced => f.write_str("the task belongs to another worker by now"),
-            Kind::Refused(facts) => facts.fmt(f),
-        }
+        self.facts.fmt(f)
     }
 }
 
@@ -247,23 +263,13 @@ impl fmt::Debug for AskError {
 
 impl Error for AskError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.0 {
-            Kind::Refused(facts) => Some(facts),
-            _ => None,
-        }
+        Some(&self.facts)
     }
 }
 
 impl From<AskError> for ToolError {
     fn from(error: AskError) -> Self {
-        let code = match &error.0 {
-            Kind::Declined => "input_declined",
-            Kind::Dismissed => "input_dismissed",
-            Kind::Stopped => "cancelled",
-            Kind::Fenced => DEFAULT_CODE,
-            Kind::Refused(facts) => return Self::from_facts(facts.clone()),
-        };
-        Self::from_facts(Facts::new(code, error.to_string()))
+        Self::from_facts(error.facts)
     }
 }
 

@@ -21,6 +21,7 @@ pub(crate) enum Refusal {
         limit: Limit,
         retry_after: Duration,
     },
+    TooManySubscriptions,
     ShuttingDown,
     StoreUnavailable,
     Unauthenticated,
@@ -68,6 +69,7 @@ impl Refusal {
             Self::TaskNotFound => "task_not_found",
             Self::IdempotencyConflict(_) => "idempotency_conflict",
             Self::Overloaded { .. } => "overloaded",
+            Self::TooManySubscriptions => "too_many_subscriptions",
             Self::ShuttingDown => "shutting_down",
             Self::StoreUnavailable => "store_unavailable",
             Self::Unauthenticated => "unauthenticated",
@@ -81,7 +83,10 @@ impl Refusal {
     pub(crate) fn is_retryable(&self) -> bool {
         matches!(
             self,
-            Self::Overloaded { .. } | Self::ShuttingDown | Self::StoreUnavailable
+            Self::Overloaded { .. }
+                | Self::TooManySubscriptions
+                | Self::ShuttingDown
+                | Self::StoreUnavailable
         )
     }
 
@@ -104,6 +109,10 @@ impl Refusal {
             ),
             Self::Overloaded { limit, .. } => {
                 format!("{limit}; try again after retry_after_seconds")
+            }
+            Self::TooManySubscriptions => {
+                "there are as many subscriptions as this server allows; end one, or read instead"
+                    .to_owned()
             }
             Self::ShuttingDown => {
                 "the server is shutting down and accepts no new tasks; try again later".to_owned()

@@ -3,6 +3,7 @@
 
 mod adversarial;
 mod again;
+mod asking;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod durable;
@@ -16,11 +17,14 @@ mod idempotency;
 mod leases;
 mod limits;
 mod lists;
+mod native;
 mod principals;
 mod progress;
 mod project;
+mod raw;
 mod refusals;
 mod replicas;
+mod resources;
 mod schemas;
 mod sharing;
 mod shutdown;

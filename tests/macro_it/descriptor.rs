@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_tool::{
     Annotations, AsyncTool, Borrow, ConcurrencyKey, Dedupe, Descriptor, OnInterrupt, Progress,
-    Retry, TaskContext, async_tool,
+    Retry, Surface, Surfaces, TaskContext, Undeclared, async_tool,
 };
 
 struct Workspace;
@@ -25,7 +25,14 @@ struct Workspace;
     retry(attempts = 5, backoff = "500ms", max_backoff = "2m"),
     dedupe = "arguments",
     concurrency_key(group = "target", args(host, project), limit = 2),
-    names(initiate = "start_build", cancel = "stop_build"),
+    interactive,
+    surface(family, native),
+    undeclared = "reject",
+    names(
+        initiate = "start_build",
+        cancel = "stop_build",
+        respond = "answer_build"
+    ),
     annotations(read_only = false, destructive, open_world = false)
 )]
 async fn every_option(project: String, #[serde(rename = "machine")] host: String) {
@@ -93,6 +100,11 @@ fn every_option_arrives() {
     assert_eq!(descriptor.dedupe, Some(Dedupe::Arguments));
     let key = ConcurrencyKey::new("target", &["machine", "project"]).limit(2);
     assert_eq!(descriptor.concurrency_key, Some(key));
+    assert!(descriptor.interactive);
+    let surfaces = Surfaces::from([Surface::Family, Surface::Native]);
+    assert_eq!(descriptor.surfaces, Some(surfaces));
+    assert_eq!(descriptor.undeclared, Undeclared::Reject);
+    assert_eq!(descriptor.respond_name(), "answer_build");
     assert_eq!(descriptor.initiate_name(), "start_build");
     assert_eq!(descriptor.status_name(), "Build-it.2_status");
     assert_eq!(descriptor.cancel_name(), "stop_build");
@@ -116,6 +128,10 @@ fn what_options_leave_out_is_the_default() {
     assert_eq!(descriptor.retry, None);
     assert_eq!(descriptor.dedupe, None);
     assert_eq!(descriptor.concurrency_key, None);
+    assert!(!descriptor.interactive);
+    assert_eq!(descriptor.surfaces, None);
+    assert_eq!(descriptor.undeclared, Undeclared::Wait);
+    assert_eq!(descriptor.respond_name(), "no_option_respond");
 }
 
 /// The macro compares pauses with the runtime's defaults, which it cannot name.

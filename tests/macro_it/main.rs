@@ -9,9 +9,11 @@
 
 mod arguments;
 mod descriptor;
+mod methods;
 mod registration;
 mod results;
 mod state;
+mod surfaces;
 
 use async_tool::testing::TestServer;
 use async_tool::{AsyncTool, AsyncTools, Registry};

@@ -80,11 +80,20 @@ const _: () = {
                         )
                         .limit(2),
                 )
+                .interactive()
+                .surfaces(
+                    ::renamed::__private::Surfaces::NONE
+                        .with(::renamed::__private::Surface::Family)
+                        .with(::renamed::__private::Surface::Shared)
+                        .with(::renamed::__private::Surface::Native),
+                )
+                .undeclared(::renamed::__private::Undeclared::Reject)
                 .names(
                     ::renamed::__private::Names::new()
                         .initiate("start_build")
                         .status("check_build")
-                        .cancel("stop_build"),
+                        .cancel("stop_build")
+                        .respond("answer_build"),
                 )
                 .annotations(
                     ::renamed::__private::Annotations::new()

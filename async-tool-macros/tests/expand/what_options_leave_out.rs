@@ -63,7 +63,12 @@ const _: () = {
                         "build",
                         &["type", "by"],
                     ),
-                );
+                )
+                .surfaces(
+                    ::async_tool::__private::Surfaces::NONE
+                        .with(::async_tool::__private::Surface::Native),
+                )
+                .undeclared(::async_tool::__private::Undeclared::Wait);
             &DESCRIPTOR
         }
         fn run(

@@ -6,6 +6,7 @@ mod attempt;
 mod beat;
 mod clock;
 mod dispatch;
+mod follow;
 mod initiate;
 mod inquiry;
 mod journal;
@@ -29,6 +30,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use clock::Clock;
+pub(crate) use follow::Following;
 pub(crate) use initiate::Initiate;
 pub(crate) use query::{Asker, Reporter, Until, Wait};
 pub(crate) use timeout::Ends;
@@ -56,6 +58,7 @@ pub(crate) struct Config {
     pub(crate) max_arguments: usize,
     pub(crate) max_result: usize,
     pub(crate) max_waiters: usize,
+    pub(crate) max_subscriptions: usize,
     pub(crate) single_user: bool,
 }
 
@@ -89,6 +92,7 @@ impl Default for Config {
             max_arguments: 1024 * 1024,
             max_result: 4 * 1024 * 1024,
             max_waiters: 10_000,
+            max_subscriptions: 10_000,
             single_user: false,
         }
     }
@@ -104,6 +108,8 @@ pub(crate) struct Engine {
     hub: Arc<Hub>,
     worker: Worker,
     waiters: Semaphore,
+    /// Tasks that may be followed at the same time.
+    followers: Arc<Semaphore>,
     in_use: InUse,
     parked: Parked,
     /// Poked when a deadline appears that the sweeper does not know of.
@@ -130,6 +136,9 @@ impl Engine {
             in_use: InUse::default(),
             parked: Parked::default(),
             waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),
+            followers: Arc::new(Semaphore::new(
+                config.max_subscriptions.min(Semaphore::MAX_PERMITS),
+            )),
             config,
             catalog,
             state: Arc::new(state),

@@ -20,7 +20,7 @@ const CANCEL_WAIT: Duration = Duration::from_secs(2);
 /// A waiter reads again after so many milliseconds at least: notifications
 /// may get lost. How many is left to chance, so that those who began to wait at
 /// the same moment do not all read at the same moment.
-const RE_READ_MILLIS: RangeInclusive<u64> = 1500..=2500;
+pub(super) const RE_READ_MILLIS: RangeInclusive<u64> = 1500..=2500;
 /// How often a reporter is offered a view.
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 

@@ -48,10 +48,14 @@ pub(crate) fn of_answer<T: JsonSchema>() -> Result<Value, String> {
 fn flatten(property: &mut Map<String, Value>) -> bool {
     without_null(property);
     if let Some(Value::Array(options)) = property.get("oneOf") {
-        let Some(titled) = options.iter().map(titled).collect::<Option<Vec<Value>>>() else {
+        let Some(titled) = options
+            .iter()
+            .map(titled)
+            .collect::<Option<Vec<Vec<Value>>>>()
+        else {
             return false;
         };
-        property.insert("oneOf".into(), Value::Array(titled));
+        property.insert("oneOf".into(), Value::Array(titled.concat()));
         property.insert("type".into(), "string".into());
     }
     let combined = ["anyOf", "allOf", "$ref"]
@@ -88,14 +92,18 @@ fn without_null(property: &mut Map<String, Value>) {
     }
 }
 
-/// One of the values of an enum whose variants are documented.
-fn titled(option: &Value) -> Option<Value> {
+/// Values of an enum with documented variants: one of those, or all others.
+fn titled(option: &Value) -> Option<Vec<Value>> {
+    if let Some(Value::Array(values)) = option.get("enum") {
+        let titled = |value: &Value| {
+            let value = value.as_str()?;
+            Some(json!({"const": value, "title": value}))
+        };
+        return values.iter().map(titled).collect();
+    }
     let value = option.get("const")?.as_str()?;
-    let title = option
-        .get("description")
-        .and_then(Value::as_str)
-        .unwrap_or(value);
-    Some(json!({"const": value, "title": title}))
+    let title = option.get("description")?.as_str()?;
+    Some(vec![json!({"const": value, "title": title})])
 }
 
 #[cfg(test)]
@@ -145,8 +153,8 @@ mod tests {
                     "plain": {"type": "string", "enum": ["One", "Two"]},
                     "maybe": {"type": "string", "enum": ["One", "Two"]},
                     "documented": {"type": "string", "oneOf": [
-                        {"const": "One", "title": "The first."},
                         {"const": "Two", "title": "Two"},
+                        {"const": "One", "title": "The first."},
                     ]},
                 },
                 "required": ["approved", "count", "ratio", "plain", "documented"],

@@ -1,16 +1,17 @@
 //! Our tools beside a user's own handler.
 //!
 //! [`Composed`] stands before the user's handler and answers what concerns our
-//! tools. Everything else passes through unread. Three things are joined,
-//! since a client asks for them once: the tool list, the capabilities, and the
-//! instructions.
+//! tools, and the tasks that are our resources. Everything else passes through
+//! unread. What a client asks for once is joined: lists, capabilities,
+//! instructions, subscriptions.
+
+mod own;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::BoxFuture;
 use rmcp::handler::server::ServerHandler;
 #[expect(deprecated, reason = "legacy sessions still use it")]
 use rmcp::model::SetLevelRequestParams;
@@ -28,28 +29,8 @@ use rmcp::model::{
 use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData as McpError, RoleServer};
 
-/// What composition needs of our side, and no more.
-///
-/// Our side serves tools and nothing else. What it serves beyond them one day
-/// (resources, native tasks) needs a method here, a route in [`Composed`] and
-/// its capability in [`Composed::merge`], all three.
-pub(crate) trait OwnTools: Send + Sync + 'static {
-    /// Our tools, sorted by name; the same at every call.
-    fn tools(&self) -> &[Tool];
-
-    /// How to use our tools, for models to read; not empty.
-    fn instructions(&self) -> Option<&str>;
-
-    /// Answers a call of one of [`tools`](Self::tools).
-    fn call<'a>(
-        &'a self,
-        request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
-    ) -> BoxFuture<'a, Result<CallToolResponse, McpError>>;
-
-    /// The clashes that were logged.
-    fn clash_log(&self) -> &ClashLog;
-}
+pub(crate) use self::own::{Answer, OwnTools};
+use super::{listen, resources};
 
 /// Names of ours that were also seen in an inner handler's list.
 ///
@@ -112,12 +93,15 @@ impl std::error::Error for NameClash {}
 /// - `tools/list` begins with our tools, sorted; the handler's pages follow
 ///   unchanged, with its cursors. `tools/call` goes by name. A handler that
 ///   has no method `tools/list` is one without tools.
+/// - Resources whose URIs begin with `resource://tasks/` are ours, all others
+///   the handler's. Lists begin with ours.
 /// - The server's name, version and protocol versions are the handler's. The
-///   capability `tools` and our instructions are added to its own.
+///   capabilities `tools` and `resources` and our instructions are added to
+///   its own.
+/// - `subscriptions/listen` reaches the handler if it accepts a part that is
+///   not ours. What it is handed then says what was accepted of ours too; it
+///   has nothing to do for that.
 /// - Every other request and every notification is the handler's, as it came.
-/// - `subscriptions/listen` reaches the handler if it asks for anything, since
-///   nothing of ours can be subscribed to; a subscription to nothing is held
-///   open without it.
 ///
 /// A name clash between a tool of the handler's and one of ours is refused
 /// when the two are composed, if the handler implements
@@ -177,6 +161,8 @@ impl<H: ServerHandler> Composed<H> {
         // Our list never changes, so `list_changed` stays as the inner handler
         // has it.
         capabilities.tools.get_or_insert_default();
+        let resources = capabilities.resources.get_or_insert_default();
+        resources.subscribe = Some(true);
         if let Some(ours) = self.ours.instructions() {
             *instructions = Some(match instructions.take() {
                 Some(inner) if !inner.trim().is_empty() => {
@@ -210,6 +196,10 @@ impl<H> fmt::Debug for Composed<H> {
             .finish_non_exhaustive()
     }
 }
+
+/// What cursors of lists of our resources begin with; others are the inner
+/// handler's.
+const OWN_CURSOR: &str = "async-tool:";
 
 /// Requests that are the inner handler's alone.
 macro_rules! pass_requests {
@@ -287,15 +277,12 @@ impl<H: ServerHandler> ServerHandler for Composed<H> {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, McpError> {
         // A cursor is always the inner handler's: all of ours are on page one.
-        let is_first = request.as_ref().is_none_or(|page| page.cursor.is_none());
-        let mut page = match self.inner.list_tools(request, context).await {
-            // A handler without the capability may refuse what no client would
-            // ask of it alone; composed, the client asks for our tools.
-            Err(error) if is_first && error.code == ErrorCode::METHOD_NOT_FOUND => {
-                ListToolsResult::default()
-            }
-            answer => answer?,
-        };
+        let is_first = is_first(request.as_ref());
+        let mut page = self.inner.list_tools(request, context).await;
+        if is_first {
+            page = unless_missing(page);
+        }
+        let mut page = page?;
         self.leave_out_clashes(&mut page.tools);
         if is_first {
             page.tools.splice(..0, self.ours.tools().iter().cloned());
@@ -321,31 +308,128 @@ impl<H: ServerHandler> ServerHandler for Composed<H> {
         }
     }
 
-    // Once our tasks can be subscribed to, their URIs must be taken out of
-    // `requested` before the inner handler sees it (one that accepts whatever
-    // it is asked for would accept ours), and what it accepts must be cut down
-    // to what its own capabilities allow: rmcp does that with the merged ones.
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, McpError> {
+        let cursor = request.as_ref().and_then(|page| page.cursor.as_deref());
+        let own_cursor = match cursor {
+            None => None,
+            Some(cursor) => match cursor.strip_prefix(OWN_CURSOR) {
+                None => return self.inner.list_resources(request, context).await,
+                own => own.map(str::to_owned),
+            },
+        };
+        let own = PaginatedRequestParams::default().with_cursor(own_cursor);
+        let mut page = self.ours.list_resources(Some(own), &context).await?;
+        if let Some(next) = &mut page.next_cursor {
+            next.insert_str(0, OWN_CURSOR);
+            return Ok(page);
+        }
+        // Ours are over: here its own begin.
+        let theirs = unless_missing(self.inner.list_resources(None, context).await)?;
+        Ok(ListResourcesResult {
+            resources: [page.resources, theirs.resources].concat(),
+            ..theirs
+        })
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, McpError> {
+        let is_first = is_first(request.as_ref());
+        let mut page = self.inner.list_resource_templates(request, context).await;
+        if is_first {
+            page = unless_missing(page);
+        }
+        let mut page = page?;
+        if is_first {
+            page.resource_templates.insert(0, resources::template());
+        }
+        Ok(page)
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, McpError> {
+        if resources::is_own(&request.uri) {
+            self.ours.read_resource(&request.uri, &context).await
+        } else {
+            self.inner.read_resource(request, context).await
+        }
+    }
+
+    #[expect(deprecated, reason = "legacy sessions still use it")]
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), McpError> {
+        if resources::is_own(&request.uri) {
+            self.ours.subscribe(&request.uri, context).await
+        } else {
+            self.inner.subscribe(request, context).await
+        }
+    }
+
+    #[expect(deprecated, reason = "legacy sessions still use it")]
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), McpError> {
+        if resources::is_own(&request.uri) {
+            self.ours.unsubscribe(&request.uri, &context)
+        } else {
+            self.inner.unsubscribe(request, context).await
+        }
+    }
+
+    // The inner handler is asked about what is its own, for it may accept
+    // whatever it is asked for; and what it accepts is cut to its own
+    // capabilities, since rmcp cuts it to the joined ones.
     fn accepted_subscription_filter(
         &self,
         requested: &SubscriptionFilter,
     ) -> Option<SubscriptionFilter> {
-        self.inner.accepted_subscription_filter(requested)
-    }
-
-    // rmcp gets here if the inner handler accepted a part, which may be
-    // nothing. The context cannot be split: our side's part will have to work
-    // with a clone of its sink and of its cancellation token.
-    async fn listen(&self, context: SubscriptionContext) -> Result<(), McpError> {
-        if asks_for_anything(context.requested()) {
-            self.inner.listen(context).await
-        } else {
-            context.cancelled().await;
-            Ok(())
+        let theirs = listen::others_part(requested);
+        let capabilities = self.inner.get_info().capabilities;
+        let mut accepted = self
+            .inner
+            .accepted_subscription_filter(&theirs)
+            .unwrap_or_default()
+            .intersection(&theirs.supported_by(&capabilities));
+        if let Some(mut ours) = listen::own_part(requested).resource_subscriptions {
+            let uris = accepted.resource_subscriptions.get_or_insert_default();
+            uris.append(&mut ours);
         }
+        Some(accepted)
     }
 
-    // Ids of protocol tasks and URIs of resources are all the inner handler's:
-    // our side has neither yet.
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), McpError> {
+        let ours = self
+            .ours
+            .listen(context.accepted(), context.request_context());
+        let ours = ours.await?;
+        if !asks_for_anything(&listen::others_part(context.accepted())) {
+            self.ours.tell(ours).await;
+            return Ok(());
+        }
+        if ours.is_empty() {
+            return self.inner.listen(context).await;
+        }
+        // The handler ends its own part alone, unless it fails.
+        let theirs = self.inner.listen(context);
+        let told = async { Ok(self.ours.tell(ours).await) };
+        tokio::try_join!(theirs, told).map(|_| ())
+    }
+
+    // Ids of protocol tasks are all the inner handler's: our side has none yet.
     pass_requests! {
         fn ping() -> ();
         fn complete(request: CompleteRequestParams) -> CompleteResult;
@@ -353,13 +437,6 @@ impl<H: ServerHandler> ServerHandler for Composed<H> {
         fn set_level(request: SetLevelRequestParams) -> ();
         fn get_prompt(request: GetPromptRequestParams) -> GetPromptResponse;
         fn list_prompts(request: Option<PaginatedRequestParams>) -> ListPromptsResult;
-        fn list_resources(request: Option<PaginatedRequestParams>) -> ListResourcesResult;
-        fn list_resource_templates(request: Option<PaginatedRequestParams>) -> ListResourceTemplatesResult;
-        fn read_resource(request: ReadResourceRequestParams) -> ReadResourceResponse;
-        #[expect(deprecated, reason = "legacy sessions still use it")]
-        fn subscribe(request: SubscribeRequestParams) -> ();
-        #[expect(deprecated, reason = "legacy sessions still use it")]
-        fn unsubscribe(request: UnsubscribeRequestParams) -> ();
         fn on_custom_request(request: CustomRequest) -> CustomResult;
         fn get_task(request: GetTaskParams) -> GetTaskResult;
         fn update_task(request: UpdateTaskParams) -> ();
@@ -375,6 +452,19 @@ impl<H: ServerHandler> ServerHandler for Composed<H> {
         fn on_initialized();
         fn on_roots_list_changed();
         fn on_custom_notification(notification: CustomNotification);
+    }
+}
+
+fn is_first(request: Option<&PaginatedRequestParams>) -> bool {
+    request.is_none_or(|page| page.cursor.is_none())
+}
+
+/// A handler without a capability may refuse what no client would ask of it
+/// alone; composed, the client asks for what is ours.
+fn unless_missing<T: Default>(answer: Result<T, McpError>) -> Result<T, McpError> {
+    match answer {
+        Err(error) if error.code == ErrorCode::METHOD_NOT_FOUND => Ok(T::default()),
+        answer => answer,
     }
 }
 

@@ -8,14 +8,17 @@ use futures_util::future::BoxFuture;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskMethod, CancelTaskParams, GetTaskMethod,
     GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
-    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
-    UpdateTaskMethod, UpdateTaskParams,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskMethod,
+    UpdateTaskParams,
 };
-use rmcp::service::RequestContext;
+use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
-use super::compose::{ClashLog, Composed, NameClash, OwnTools};
-use super::{ToolServer, native};
+use super::compose::{Answer, ClashLog, Composed, NameClash, OwnTools};
+use super::listen::{self, Subscription};
+use super::{ToolServer, native, resources};
 use crate::builder::AsyncToolsBuilder;
 
 /// What the server says about itself.
@@ -115,7 +118,10 @@ impl AsyncTools {
 
 impl ServerHandler for AsyncTools {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder().enable_tools();
+        let capabilities = ServerCapabilities::builder()
+            .enable_tools()
+            .enable_resources()
+            .enable_resources_subscribe();
         let mut config = ServerConfig::new(if self.shared.server.families.has_native() {
             capabilities.enable_tasks().build()
         } else {
@@ -206,6 +212,62 @@ impl ServerHandler for AsyncTools {
         }
         self.shared.server.cancel_task(&request, &context).await
     }
+
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.shared.server.list_resources(request, &context).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(resources::templates())
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let read = self.shared.server.read_resource(&request.uri, &context);
+        read.await.map(ReadResourceResponse::from)
+    }
+
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.shared.server.subscribe(&request.uri, context).await
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.shared.server.unsubscribe(&request.uri, &context)
+    }
+
+    fn accepted_subscription_filter(
+        &self,
+        requested: &SubscriptionFilter,
+    ) -> Option<SubscriptionFilter> {
+        Some(listen::own_part(requested))
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let server = &self.shared.server;
+        let request = context.request_context();
+        let subscription = server.subscription(context.accepted(), request).await?;
+        server.tell(subscription).await;
+        Ok(())
+    }
 }
 
 impl OwnTools for AsyncTools {
@@ -222,8 +284,53 @@ impl OwnTools for AsyncTools {
         &'a self,
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
-    ) -> BoxFuture<'a, Result<CallToolResponse, ErrorData>> {
+    ) -> Answer<'a, CallToolResponse> {
         Box::pin(self.call_tool(request, context))
+    }
+
+    fn list_resources<'a>(
+        &'a self,
+        page: Option<PaginatedRequestParams>,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Answer<'a, ListResourcesResult> {
+        Box::pin(self.shared.server.list_resources(page, context))
+    }
+
+    fn read_resource<'a>(
+        &'a self,
+        uri: &'a str,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Answer<'a, ReadResourceResponse> {
+        let read = self.shared.server.read_resource(uri, context);
+        Box::pin(async { read.await.map(ReadResourceResponse::from) })
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        uri: &'a str,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, ()> {
+        Box::pin(self.shared.server.subscribe(uri, context))
+    }
+
+    fn unsubscribe(
+        &self,
+        uri: &str,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.shared.server.unsubscribe(uri, context)
+    }
+
+    fn listen<'a>(
+        &'a self,
+        accepted: &'a SubscriptionFilter,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Answer<'a, Subscription> {
+        Box::pin(self.shared.server.subscription(accepted, context))
+    }
+
+    fn tell(&self, subscription: Subscription) -> BoxFuture<'_, ()> {
+        Box::pin(self.shared.server.tell(subscription))
     }
 
     fn clash_log(&self) -> &ClashLog {

@@ -140,11 +140,11 @@ fn definition(catalog: &Catalog) -> Tool {
     .with_annotations(ToolAnnotations::new().read_only(true).idempotent(true))
 }
 
-fn format_cursor(cursor: Cursor) -> String {
+pub(super) fn format_cursor(cursor: Cursor) -> String {
     format!("{}-{}", cursor.created_at.0, cursor.id)
 }
 
-fn parse_cursor(text: &str) -> Result<Cursor, Refusal> {
+pub(super) fn parse_cursor(text: &str) -> Result<Cursor, Refusal> {
     text.split_once('-')
         .and_then(|(moment, id)| {
             let created_at = Timestamp(moment.parse().ok()?);

@@ -1,6 +1,7 @@
 //! On whose behalf a request is made.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use rmcp::RoleServer;
@@ -50,14 +51,18 @@ pub(crate) struct PrincipalRule {
 }
 
 impl PrincipalRule {
+    /// On whose behalf a request is made.
+    ///
+    /// # Errors
+    ///
+    /// Nobody was found, and there must be somebody; or the application's
+    /// function panicked: rmcp does not answer a request whose handler does.
     pub(crate) fn of(
         &self,
         context: &RequestContext<RoleServer>,
     ) -> Result<Option<Principal>, Refusal> {
-        let principal = self
-            .find
-            .as_ref()
-            .and_then(|find| find(Request::new(context)));
+        let find = || self.find.as_ref()?(Request::new(context));
+        let principal = catch_unwind(AssertUnwindSafe(find)).map_err(|_| Refusal::Internal)?;
         if principal.is_none() && self.required {
             return Err(Refusal::Unauthenticated);
         }

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::native::{self, NotCalled};
 use super::published::{Families, Member, Published, Role};
 use super::request::PrincipalRule;
+use super::subscribers::Subscribers;
 use super::wire::{self, Snapshot, to_result};
 use crate::catalog::Entry;
 use crate::engine::{Asker, Engine, Initiate, Reporter, Until, View, Wait};
@@ -30,6 +31,7 @@ pub(crate) struct ToolServer {
     pub(crate) engine: Arc<Engine>,
     pub(crate) families: Families,
     pub(crate) principal: PrincipalRule,
+    pub(crate) subscribers: Subscribers,
 }
 
 impl ToolServer {

@@ -11,3 +11,23 @@ pub async fn greet(
 ) -> String {
     format!("{}: hello {name}", task.tool())
 }
+
+/// How to end a word.
+#[derive(Debug)]
+pub struct Voice {
+    end: &'static str,
+}
+
+#[async_tool(crate = ::renamed)]
+impl Voice {
+    /// Such a voice.
+    pub fn new(end: &'static str) -> Self {
+        Self { end }
+    }
+
+    /// Say a word.
+    #[async_tool]
+    pub async fn shout(&self, word: String) -> String {
+        word + self.end
+    }
+}

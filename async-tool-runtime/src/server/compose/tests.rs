@@ -1,13 +1,18 @@
 mod clash;
 mod forwarding;
 mod info;
+mod resources;
 mod subscription;
 mod user_server;
 
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use rmcp::model::{CallToolResult, ContentBlock, NumberOrString, ProgressToken, RequestId};
+use futures_util::future::{BoxFuture, ready};
+use rmcp::model::{
+    CallToolResult, ContentBlock, NumberOrString, ProgressToken, ReadResourceResult, RequestId,
+    Resource, ResourceContents,
+};
 use rmcp::service::{
     ClientLifecycleMode, ClientServiceExt as _, RoleClient, RunningService, serve_directly,
 };
@@ -15,6 +20,7 @@ use rmcp::{ClientHandler, ServiceExt as _};
 use serde_json::json;
 
 use super::*;
+use crate::server::listen::Subscription;
 
 /// Our side, with one family and no engine behind it.
 struct Ours {
@@ -46,15 +52,70 @@ impl OwnTools for Ours {
         &'a self,
         request: CallToolRequestParams,
         _context: RequestContext<RoleServer>,
-    ) -> BoxFuture<'a, Result<CallToolResponse, McpError>> {
+    ) -> Answer<'a, CallToolResponse> {
         let text = format!("ours: {}", request.name);
         async { Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into()) }.boxed()
+    }
+
+    /// Two pages, of one resource each.
+    fn list_resources<'a>(
+        &'a self,
+        page: Option<PaginatedRequestParams>,
+        _context: &'a RequestContext<RoleServer>,
+    ) -> Answer<'a, ListResourcesResult> {
+        let (name, next) = match page.and_then(|page| page.cursor).as_deref() {
+            None => (OWN_URI, Some("second".to_owned())),
+            Some("second") => ("resource://tasks/2", None),
+            Some(other) => panic!("no cursor of ours: {other}"),
+        };
+        let mut page = ListResourcesResult::with_all_items(vec![Resource::new(name, name)]);
+        page.next_cursor = next;
+        ready(Ok(page)).boxed()
+    }
+
+    fn read_resource<'a>(
+        &'a self,
+        uri: &'a str,
+        _context: &'a RequestContext<RoleServer>,
+    ) -> Answer<'a, ReadResourceResponse> {
+        let contents = ResourceContents::text("ours", uri);
+        ready(Ok(ReadResourceResult::new(vec![contents]).into())).boxed()
+    }
+
+    fn subscribe<'a>(
+        &'a self,
+        _uri: &'a str,
+        _context: RequestContext<RoleServer>,
+    ) -> Answer<'a, ()> {
+        ready(Ok(())).boxed()
+    }
+
+    fn unsubscribe(
+        &self,
+        _uri: &str,
+        _context: &RequestContext<RoleServer>,
+    ) -> Result<(), McpError> {
+        Ok(())
+    }
+
+    fn listen<'a>(
+        &'a self,
+        _accepted: &'a SubscriptionFilter,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Answer<'a, Subscription> {
+        ready(Ok(Subscription::new(context.clone()))).boxed()
+    }
+
+    fn tell(&self, subscription: Subscription) -> BoxFuture<'_, ()> {
+        async move { subscription.cancelled().await }.boxed()
     }
 
     fn clash_log(&self) -> &ClashLog {
         &self.log
     }
 }
+
+const OWN_URI: &str = "resource://tasks/00000000000000000000000000000001";
 
 fn tool(name: &'static str) -> Tool {
     let serde_json::Value::Object(schema) = json!({ "type": "object" }) else {

@@ -79,7 +79,7 @@ pub(in crate::server) fn initiate(entry: &Entry, config: &Config) -> Tool {
 
 pub(in crate::server) fn status(entry: &Entry, config: &Config) -> Tool {
     let descriptor = entry.descriptor;
-    let output = status_output(entry.schemas.output.clone(), descriptor.interactive);
+    let output = status_output(&entry.schemas.output, descriptor.interactive);
     tool(
         descriptor.status_name(),
         format!("Reads a task of {}.", descriptor.initiate_name()),
@@ -139,7 +139,7 @@ pub(super) fn status_input(config: &Config) -> Map<String, Value> {
     }))
 }
 
-pub(super) fn status_output(result: Value, interactive: bool) -> Value {
+pub(super) fn status_output(result: &Value, interactive: bool) -> Value {
     let mut properties = json!({
         "task_id": text("The task."),
         "status": {

@@ -16,7 +16,7 @@ pub(crate) const RESPOND: &str = "task_respond";
 
 pub(in crate::server) fn status(config: &Config) -> Tool {
     // The result is that of whichever tool was called.
-    let output = status_output(json!({}), true);
+    let output = status_output(&json!({}), true);
     tool(
         STATUS.to_owned(),
         "Reads a task.".to_owned(),

@@ -40,4 +40,44 @@ pub async fn nothing() {}
 #[async_tool]
 pub async fn old() {}
 
+/// Builds.
+#[derive(Debug)]
+pub struct Builder;
+
+#[async_tool]
+impl Builder {
+    /// How many.
+    pub const LIMIT: u8 = 3;
+
+    /// Compile a project.
+    #[async_tool(name = "compile", timeout = "15m")]
+    pub async fn compile_all(&self, project: String, like: [u8; Self::LIMIT as usize]) -> usize {
+        project.len() + like.len()
+    }
+
+    /// Old.
+    #[deprecated = "use `compile`"]
+    #[async_tool]
+    pub async fn very_old(&self) {}
+
+    /// Without arguments.
+    #[async_tool]
+    pub async fn version() -> u8 {
+        Self::LIMIT
+    }
+}
+
+/// Builds no more.
+#[deprecated]
+#[derive(Debug)]
+pub struct OldBuilder;
+
+#[allow(deprecated)]
+#[async_tool]
+impl OldBuilder {
+    /// Nothing to say.
+    #[async_tool]
+    pub async fn of_something_old(&self) {}
+}
+
 fn main() {}

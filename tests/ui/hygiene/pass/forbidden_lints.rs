@@ -9,4 +9,16 @@ pub async fn build(project: String) -> usize {
     project.len()
 }
 
+/// Builds.
+pub struct Builder;
+
+#[async_tool]
+impl Builder {
+    /// Compile a project.
+    #[async_tool]
+    pub async fn compile(&self, project: String) -> usize {
+        project.len()
+    }
+}
+
 fn main() {}

@@ -50,7 +50,54 @@ tool!(
     3
 );
 
+macro_rules! tools {
+    ($type:ty, $name:ident, $argument:ident: $argument_type:ty, $body:block) => {
+        #[async_tool]
+        impl $type {
+            #[async_tool(timeout = "5m")]
+            async fn $name(&self, $argument: $argument_type, mut other: Vec<Self>) -> Vec<Self> {
+                other.push($body);
+                other
+            }
+
+            #[async_tool]
+            async fn with_its_body_from_a_macro(&self, $argument: $argument_type) -> Self $body
+        }
+    };
+}
+
+tools!(Local, method_from_a_macro, argument: Option<Local>, { argument.unwrap_or(Local) });
+
+#[async_tool]
+#[cfg(any())]
+impl Missing {
+    #[async_tool]
+    async fn never_either(&self) {}
+}
+
+#[async_tool]
+#[cfg(not(any()))]
+impl Local {
+    #[async_tool]
+    #[cfg(any())]
+    async fn never_a_method(&self, missing: Missing) {}
+
+    #[cfg(not(any()))]
+    #[async_tool]
+    async fn ever_a_method(&self) {}
+}
+
 fn main() {
+    struct InAFunction;
+
+    #[async_tool]
+    impl InAFunction {
+        #[async_tool]
+        async fn method_in_a_function(&self) {}
+    }
+
+    let _ = InAFunction;
+
     #[async_tool]
     async fn in_a_function() {}
 
@@ -58,7 +105,16 @@ fn main() {
     let names: Vec<_> = registry.names().collect();
     assert_eq!(
         names,
-        ["ever", "from_a_macro", "in_a_function", "in_a_module"]
+        [
+            "ever",
+            "ever_a_method",
+            "from_a_macro",
+            "in_a_function",
+            "in_a_module",
+            "method_from_a_macro",
+            "method_in_a_function",
+            "with_its_body_from_a_macro"
+        ]
     );
     let _ = (outer::inner::in_a_module(1), FromAMacroTool);
 }

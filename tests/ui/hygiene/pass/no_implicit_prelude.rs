@@ -24,6 +24,20 @@ async fn build(
     ::core::result::Result::Ok(::std::vec::Vec::new())
 }
 
+struct Builder;
+
+#[async_tool]
+impl Builder {
+    /// Compile it.
+    #[async_tool(timeout = "15m")]
+    async fn compile(
+        &self,
+        project: ::std::string::String,
+    ) -> ::core::result::Result<::std::string::String, ::std::io::Error> {
+        ::core::result::Result::Ok(project)
+    }
+}
+
 fn main() {
     use ::core::iter::Iterator as _;
 

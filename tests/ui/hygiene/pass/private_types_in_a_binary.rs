@@ -34,4 +34,12 @@ async fn build(project: Project, workspace: &Workspace) -> Result<Report, Failur
     Ok(Report { name: project.name })
 }
 
+#[async_tool]
+impl Workspace {
+    #[async_tool]
+    async fn compile(&self, project: Project) -> Result<Report, Failure> {
+        Ok(Report { name: project.name })
+    }
+}
+
 fn main() {}

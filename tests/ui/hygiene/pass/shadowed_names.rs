@@ -53,6 +53,32 @@ async fn build(
     ::core::result::Result::Ok(true)
 }
 
+struct Builder;
+
+trait Builds {
+    fn compile(&self) {}
+}
+
+impl Builds for Builder {}
+
+fn compile() {}
+
+#[facade::async_tool]
+impl Builder {
+    #[facade::async_tool(timeout = "15m")]
+    async fn compile(
+        &self,
+        input: u8,
+        call: ::core::option::Option<bool>,
+        task: &facade::TaskContext,
+    ) -> ::core::result::Result<bool, ::std::string::String> {
+        let _ = (input, call, task);
+        ::core::result::Result::Ok(true)
+    }
+}
+
 fn main() {
-    ::core::assert_eq!(facade::Registry::from_inventory().names().count(), 1);
+    Builds::compile(&Builder);
+    compile();
+    ::core::assert_eq!(facade::Registry::from_inventory().names().count(), 2);
 }

@@ -23,10 +23,15 @@ fn client() -> ClientConfig {
 }
 
 #[test]
-fn the_capability_tools_is_added_and_nothing_else_changed() {
+fn our_capabilities_are_added_and_nothing_else_changed() {
     let bare = ServerConfig::new(ServerCapabilities::default());
     let merged = compose(Configured(bare)).get_info().capabilities;
-    assert_eq!(merged, ServerCapabilities::builder().enable_tools().build());
+    let ours = ServerCapabilities::builder()
+        .enable_tools()
+        .enable_resources()
+        .enable_resources_subscribe()
+        .build();
+    assert_eq!(merged, ours);
 
     let rich = ServerCapabilities::builder()
         .enable_tools()
@@ -97,10 +102,12 @@ impl ServerHandler for Overriding {
     }
 }
 
-fn prompts_and_tools() -> ServerCapabilities {
+fn prompts_and_ours() -> ServerCapabilities {
     ServerCapabilities::builder()
         .enable_prompts()
         .enable_tools()
+        .enable_resources()
+        .enable_resources_subscribe()
         .build()
 }
 
@@ -113,7 +120,7 @@ async fn an_initialize_of_its_own_is_kept_and_merged_into() {
     )
     .await;
     let info = client.peer_info().expect("a session");
-    assert_eq!(info.capabilities, prompts_and_tools());
+    assert_eq!(info.capabilities, prompts_and_ours());
     assert_eq!(info.protocol_version, ProtocolVersion::V_2025_06_18);
     assert_eq!(
         info.server_info.as_ref().expect("named").name,
@@ -156,13 +163,13 @@ async fn a_discover_of_its_own_is_kept_and_merged_into() {
     assert_eq!(found.supported_versions, Overriding::VERSIONS);
     assert_eq!(
         (found.ttl_ms, &found.capabilities),
-        (9, &prompts_and_tools())
+        (9, &prompts_and_ours())
     );
     assert_eq!(found.server_info().expect("named").name, "discovered");
 
     let client = connect(server, client(), discover()).await;
     let info = client.peer_info().expect("a session");
-    assert_eq!(info.capabilities, prompts_and_tools());
+    assert_eq!(info.capabilities, prompts_and_ours());
     assert_eq!(info.instructions, Some(format!("Welcome.\n\n{OURS}")));
 }
 

@@ -77,7 +77,8 @@ async fn our_side_widens_nothing_that_the_handler_may_accept() {
     let asked = SubscriptionFilter::builder()
         .tools_list_changed()
         .prompts_list_changed()
-        .resource_subscription("resource://tasks/1")
+        .resource_subscription("book://1")
+        .resource_subscription("resource://tasks/no-id")
         .build();
     let (subscription, _client) = listen(inner.clone(), asked).await;
     let tools = SubscriptionFilter::builder().tools_list_changed().build();
@@ -97,11 +98,30 @@ async fn a_subscription_to_nothing_stays_open_without_the_handler() {
 }
 
 #[tokio::test]
-async fn a_handler_that_implements_no_subscriptions_refuses_them() {
-    let asked = SubscriptionFilter::builder().tools_list_changed().build();
+async fn ours_are_accepted_beside_theirs() {
+    let inner = Changing::default();
+    let asked = SubscriptionFilter::builder()
+        .tools_list_changed()
+        .resource_subscription(OWN_URI)
+        .build();
+    let (subscription, _client) = listen(inner.clone(), asked.clone()).await;
+    let mut subscription = subscription.expect("accepted");
+    assert_eq!(*subscription.acknowledged(), asked);
+    assert!(matches!(
+        soon(subscription.next()).await,
+        Ok(Some(ServerNotification::ToolListChangedNotification(_)))
+    ));
+}
+
+#[tokio::test]
+async fn a_handler_that_implements_no_subscriptions_does_not_hide_ours() {
+    let asked = SubscriptionFilter::builder()
+        .tools_list_changed()
+        .resource_subscription(OWN_URI)
+        .build();
     let (subscription, _client) = listen(Plain, asked).await;
-    let Err(ServiceError::McpError(error)) = subscription else {
-        panic!("accepted")
-    };
-    assert_eq!(error.code, ErrorCode::METHOD_NOT_FOUND);
+    let ours = SubscriptionFilter::builder()
+        .resource_subscription(OWN_URI)
+        .build();
+    assert_eq!(*subscription.expect("accepted").acknowledged(), ours);
 }

@@ -1,0 +1,10 @@
+use async_tool::async_tool;
+
+struct Builder;
+
+impl Builder {
+    #[async_tool]
+    async fn build() {}
+}
+
+fn main() {}

@@ -1,0 +1,14 @@
+use async_tool::async_tool;
+
+struct Builder;
+
+#[async_tool]
+impl Builder {
+    #[async_tool]
+    const TOOLS: u8 = 1;
+
+    #[async_tool]
+    async fn build(&self) {}
+}
+
+fn main() {}

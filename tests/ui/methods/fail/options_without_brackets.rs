@@ -1,0 +1,11 @@
+use async_tool::async_tool;
+
+struct Builder;
+
+#[async_tool]
+impl Builder {
+    #[async_tool = "5m"]
+    async fn build(&self) {}
+}
+
+fn main() {}

@@ -1,0 +1,11 @@
+use async_tool::async_tool;
+
+struct Builder;
+
+#[async_tool]
+impl Builder {
+    #[async_tool]
+    async fn build(&'static self) {}
+}
+
+fn main() {}

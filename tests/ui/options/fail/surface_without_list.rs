@@ -1,0 +1,6 @@
+use async_tool::async_tool;
+
+#[async_tool(surface = "native")]
+async fn build() {}
+
+fn main() {}
