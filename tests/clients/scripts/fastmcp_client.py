@@ -7,8 +7,14 @@ from fastmcp import Client
 from fastmcp.client.elicitation import ElicitResult
 from fastmcp.client.transports import StdioTransport
 from fastmcp.exceptions import ToolError
+from fastmcp_tasks.client_models import CancelTaskRequest, GetTaskRequest, UpdateTaskRequest
 
 from parts import family, over_http, parts, say, target
+
+# Over HTTP the specification wants the task's id in a header too, and rmcp
+# insists on it; version 4.1.4 does not say so to the SDK below it.
+for request in [GetTaskRequest, UpdateTaskRequest, CancelTaskRequest]:
+    request.name_param = "taskId"
 
 
 async def elicited(message, _response_type, _params, _context):

@@ -8,8 +8,9 @@ from mcp_types import ElicitResult
 from parts import family, over_http, parts, say, target
 
 
-async def elicited(_context, _params):
-    return ElicitResult(action="decline")
+async def elicited(_context, params):
+    say("asked", message=params.message)
+    return ElicitResult(action="accept", content={"confirm": True})
 
 
 async def play(mode):
@@ -37,6 +38,9 @@ async def play(mode):
                 progress_callback=on_progress,
             )
             say("waiting", ran=ran.model_dump(by_alias=True, mode="json"), progress=progress)
+
+            answered = await client.call_tool("confirm_delete", {"filename": "a.txt"})
+            say("waiting", answered=answered.model_dump(by_alias=True, mode="json"))
 
 
 for mode in ["auto", "legacy"]:

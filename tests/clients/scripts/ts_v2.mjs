@@ -16,11 +16,16 @@ const PROTOCOL = "2026-07-28";
 const clientInfo = { name: "ts-v2", version: "1.0.0" };
 const capabilities = { elicitation: { form: {} } };
 
+function answer({ message }) {
+  say("asked", { message });
+  return { action: "accept", content: { confirm: true } };
+}
+
 const client = new Client(clientInfo, {
   capabilities,
   versionNegotiation: { mode: { pin: PROTOCOL } },
 });
-client.setRequestHandler("elicitation/create", async () => ({ action: "decline" }));
+client.setRequestHandler("elicitation/create", async ({ params }) => answer(params));
 const transport = overHttp
   ? new StreamableHTTPClientTransport(new URL(target))
   : new StdioClientTransport({ command: target });
@@ -63,13 +68,10 @@ function tasks() {
       clientCapabilities: capabilities,
     },
     onInputRequest: createApplicationInputHandler({
-      elicitation: ({ params }) => {
-        say("asked", { message: params.message });
-        return { action: "accept", content: { confirm: true } };
-      },
+      elicitation: ({ params }) => answer(params),
       sampling: () => Promise.reject(new Error("no model here")),
       roots: () => ({ roots: [] }),
-    }).handle,
+    }),
   });
 }
 
@@ -87,6 +89,11 @@ await play({
       arguments: { seconds: 1, label: "waiting" },
     });
     say("waiting", { ran });
+    const answered = await client.callTool({
+      name: "confirm_delete",
+      arguments: { filename: "a.txt" },
+    });
+    say("waiting", { answered });
   },
 
   native: async () => {

@@ -57,26 +57,104 @@ fn check_family(said: &Said) {
     }
 }
 
+/// The text of a tool's result.
+fn text(result: &Value) -> &str {
+    result["content"][0]["text"].as_str().unwrap_or_default()
+}
+
+/// Numbers of progress grow strictly.
+#[track_caller]
+fn check_progress(progress: &Value) {
+    let numbers = progress.as_array().expect("a list");
+    let numbers: Vec<f64> = numbers.iter().filter_map(Value::as_f64).collect();
+    assert!(!numbers.is_empty(), "no progress");
+    assert!(numbers.windows(2).all(|two| two[0] < two[1]), "{numbers:?}");
+}
+
+/// The client was asked what a task asked, as often as said, and the task heard
+/// the answers.
+#[track_caller]
+fn check_questions(said: &Said, results: &[&Value]) {
+    for message in said.about("asked", "message") {
+        assert_eq!(message, "Delete a.txt?");
+    }
+    assert_eq!(said.about("asked", "message").len(), results.len());
+    for result in results {
+        assert_eq!(text(result), "deleted a.txt", "{result}");
+    }
+}
+
 #[test]
 fn typescript_sdk_1() {
     play("ts_v1.mjs", &["family"], check_family);
 }
 
+/// The tasks of 2026-07-28, and the tools as they are for whom that is too
+/// much.
 #[test]
 fn typescript_sdk_2() {
-    play("ts_v2.mjs", &["family"], check_family);
-}
-
-#[test]
-fn python_sdk() {
-    play("python_sdk.py", &["family"], |said| {
-        let versions = said.about("tools", "version");
-        assert_eq!(versions, ["2026-07-28", "2025-11-25"]);
+    play("ts_v2.mjs", &["family", "waiting", "native"], |said| {
         check_family(said);
+        let waited = said.about("waiting", "ran")[0];
+        assert_eq!(text(waited), "waiting took 1 s", "{waited}");
+
+        let ran = said.about("native", "ran")[0];
+        assert_eq!(ran["kind"], "task", "{ran}");
+        assert_eq!(ran["status"], "completed", "{ran}");
+        assert_eq!(text(&ran["result"]), "native took 1 s", "{ran}");
+
+        let failed = said.about("native", "failed")[0];
+        assert_eq!(failed["status"], "completed", "{failed}");
+        assert_eq!(failed["result"]["isError"], true, "{failed}");
+
+        let broke = said.about("native", "broke")[0];
+        assert_eq!(broke["status"], "failed", "{broke}");
+        assert_eq!(broke["task"]["error"]["code"], -32603, "{broke}");
+
+        let stopped = said.about("native", "stopped")[0];
+        assert_eq!(stopped["task"]["status"], "cancelled", "{stopped}");
+
+        let waited = said.about("waiting", "answered")[0];
+        let followed = said.about("native", "answered")[0];
+        check_questions(said, &[waited, &followed["result"]]);
     });
 }
 
 #[test]
+fn python_sdk() {
+    play("python_sdk.py", &["family", "waiting"], |said| {
+        let versions = said.about("tools", "version");
+        assert_eq!(versions, ["2026-07-28", "2025-11-25"]);
+        check_family(said);
+        for waited in said.about("waiting", "ran") {
+            assert_eq!(text(waited), "waiting took 1 s", "{waited}");
+        }
+        for progress in said.about("waiting", "progress") {
+            check_progress(progress);
+        }
+        check_questions(said, &said.about("waiting", "answered"));
+    });
+}
+
+/// The tasks of 2026-07-28.
+#[test]
 fn fastmcp() {
-    play("fastmcp_client.py", &["family"], check_family);
+    play("fastmcp_client.py", &["family", "native"], |said| {
+        check_family(said);
+        let ran = said.about("native", "ran")[0];
+        assert_eq!(text(ran), "native took 1 s", "{ran}");
+        for (job, message) in [
+            ("failing_job", "this job always fails"),
+            ("protocol_error_job", "this job breaks the protocol"),
+        ] {
+            let failed = said.about("native", job)[0];
+            let error = failed["error"].as_str().unwrap_or_default();
+            assert!(error.contains(message), "{failed}");
+        }
+        let stopped = said.about("native", "stopped")[0];
+        assert_eq!(stopped["before"], "working", "{stopped}");
+        assert_eq!(stopped["after"], "cancelled", "{stopped}");
+
+        check_questions(said, &said.about("native", "answered"));
+    });
 }
