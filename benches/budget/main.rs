@@ -8,6 +8,7 @@
 #![allow(clippy::print_stderr, reason = "errors of a program")]
 
 mod compare;
+mod context;
 mod disk;
 mod fill;
 mod idle;
@@ -25,6 +26,7 @@ mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 
+use async_tool::Surface;
 use std::env;
 use std::process::ExitCode;
 
@@ -37,6 +39,7 @@ const MODES: &[&str] = &[
     "memory",
     "idle",
     "list",
+    "context",
     "lifecycles",
     "restart",
     #[cfg(all(unix, feature = "postgres", feature = "redis"))]
@@ -100,6 +103,7 @@ fn run(mode: &str) -> Result<(), BoxError> {
         "idle" => in_runtime(idle::run()),
         idle::PART => in_runtime(idle::run_sqlite()),
         "list" => in_runtime(list()),
+        "context" => context::run(),
         "lifecycles" => in_runtime(lifecycles::run()),
         lifecycles::SLOW => in_runtime(lifecycles::run_slow()),
         "restart" => in_runtime(restart::run()),
@@ -133,5 +137,20 @@ async fn list() -> Result<(), BoxError> {
         &format!("{all} bytes, output schemas {output}"),
         "<= 3072 bytes",
     );
+    for (surface, name) in [
+        (Surface::Family, "family"),
+        (Surface::Shared, "shared"),
+        (Surface::Native, "native"),
+    ] {
+        for count in [1, 10, 50] {
+            let tools = support::tools::many(count, surface).await?;
+            let bytes = serde_json::to_vec(tools.tools())?.len();
+            row(
+                &format!("tools/list, {name}, {count} tools of two arguments"),
+                &format!("{} entries, {bytes} bytes", tools.tools().len()),
+                "-",
+            );
+        }
+    }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Tools of this crate, written by hand.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_tool::store::OpenStore;
-use async_tool::{AsyncTool, AsyncTools, AsyncToolsBuilder, Call, Descriptor, Registry};
+use async_tool::{AsyncTool, AsyncTools, AsyncToolsBuilder, Call, Descriptor, Registry, Surface};
 use async_tool::{MemoryStore, TaskContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -122,6 +123,43 @@ pub(crate) fn echo_builder(store: impl OpenStore) -> AsyncToolsBuilder {
         .registry(Registry::new().with(EchoTool))
         .store(store)
         .queue(ROOM)
+}
+
+/// A server of so many tools like `echo`.
+pub(crate) async fn many(count: usize, surface: Surface) -> Result<AsyncTools, BoxError> {
+    struct Numbered<const N: usize>;
+
+    impl<const N: usize> AsyncTool for Numbered<N> {
+        type Input = Echo;
+        type Output = String;
+
+        fn descriptor(&self) -> &'static Descriptor {
+            static NAMES: OnceLock<Vec<Descriptor>> = OnceLock::new();
+            &NAMES.get_or_init(|| (0..50).map(numbered).collect())[N]
+        }
+
+        async fn run(&self, input: Echo, call: Call<'_>) -> Result<String, BoxError> {
+            EchoTool.run(input, call).await
+        }
+    }
+
+    fn numbered(number: usize) -> Descriptor {
+        Descriptor::new(format!("echo{number:02}").leak()).description("Return a text.")
+    }
+
+    macro_rules! registry {
+        ($($number:literal)*) => {{
+            let mut registry = Registry::new();
+            $(if $number < count { registry = registry.with(Numbered::<$number>); })*
+            registry
+        }};
+    }
+    let registry = registry! {
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24
+        25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49
+    };
+    let builder = AsyncTools::builder().registry(registry).surface(surface);
+    Ok(builder.build().await?)
 }
 
 /// A store in memory with room for a long measurement.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use async_tool::testing::{Answer, TestServer};
 use async_tool::{
-    AsyncTool, AsyncTools, AsyncToolsBuilder, BoxError, Call, Descriptor, MemoryStore, OnInterrupt,
-    Registry, Surface,
+    AsyncTool, AsyncTools, AsyncToolsBuilder, BoxError, Call, ConcurrencyKey, Descriptor,
+    MemoryStore, OnInterrupt, Registry, Surface,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -96,6 +96,27 @@ impl AsyncTool for SwitchTool {
     }
 }
 
+/// One at a time for each environment.
+struct KeyedTool;
+
+impl AsyncTool for KeyedTool {
+    type Input = Switch;
+    type Output = bool;
+
+    fn descriptor(&self) -> &'static Descriptor {
+        static KEYED: Descriptor = Descriptor::new("keyed")
+            .concurrency_key(ConcurrencyKey::new("keyed", &["environment"]))
+            .on_interrupt(OnInterrupt::Retry)
+            .interactive();
+        &KEYED
+    }
+
+    async fn run(&self, _: Switch, call: Call<'_>) -> Result<bool, BoxError> {
+        let answer: Approval = call.context().ask("Sure?").await?;
+        Ok(answer.approved)
+    }
+}
+
 /// Asks without saying so in its descriptor.
 struct SilentTool;
 
@@ -120,7 +141,12 @@ pub(crate) fn counts() -> Counts {
 
 pub(crate) fn switches(counts: &Counts) -> AsyncToolsBuilder {
     AsyncTools::builder()
-        .registry(Registry::new().with(SwitchTool).with(SilentTool))
+        .registry(
+            Registry::new()
+                .with(SwitchTool)
+                .with(SilentTool)
+                .with(KeyedTool),
+        )
         .state(Arc::clone(counts))
 }
 
@@ -323,6 +349,26 @@ async fn the_slot_is_free_while_a_task_waits_and_taken_first_in_line_afterwards(
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_concurrency_key_is_kept_while_a_task_waits() {
+    let server = TestServer::start(switches(&counts())).await;
+    let initiate = || server.call("keyed_initiate", json!({"environment": "test"}));
+    let first = initiate().await;
+    let wait = |id: &str| json!({"task_id": id, "wait_seconds": 50});
+    let asked = server.call("keyed_status", wait(first.id())).await;
+    assert_eq!(asked["status"], "input_required", "{}", asked.text);
+    let second = initiate().await;
+    let waiting = server.call("keyed_status", wait(second.id())).await;
+    assert_eq!(waiting["status"], "queued", "{}", waiting.text);
+    let mut answer = yes();
+    answer["task_id"] = json!(first.id());
+    answer["key"] = key(&asked);
+    server.call("keyed_respond", answer).await;
+    server.finish("keyed", first.id()).await;
+    let asked = server.call("keyed_status", wait(second.id())).await;
+    assert_eq!(asked["status"], "input_required", "{}", asked.text);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_timeout_stands_still_while_a_task_waits_and_the_deadline_does_not() {
     let server = TestServer::start(switches(&counts())).await;
     let task = server
@@ -483,6 +529,7 @@ async fn the_shared_surface_has_one_set_of_tools_for_all() {
     assert_eq!(
         names,
         [
+            "keyed_initiate",
             "silent_initiate",
             "switch_initiate",
             "task_cancel",

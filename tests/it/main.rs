@@ -6,6 +6,7 @@ mod again;
 mod asking;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+mod doors;
 mod durable;
 mod ending;
 mod faults;

@@ -74,6 +74,19 @@ async fn migrate(bodies: &Bodies) {
 #[async_tool(retention = "5s")]
 async fn whisper() {}
 
+/// What to do.
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Approval {
+    approved: bool,
+}
+
+/// Asks before it does anything.
+#[async_tool(interactive, on_interrupt = "retry", concurrency_key(args(service)))]
+async fn switch(service: String, task: &TaskContext) -> Result<bool, async_tool::AskError> {
+    let answer: Approval = task.ask(format!("Switch {service}?")).await?;
+    Ok(answer.approved)
+}
+
 /// Waits until it is asked to stop.
 #[async_tool]
 async fn watch(task: &TaskContext) -> Result<(), async_tool::Cancelled> {
@@ -99,6 +112,7 @@ impl Replicas {
                         .with(DeployTool)
                         .with(MigrateTool)
                         .with(WhisperTool)
+                        .with(SwitchTool)
                         .with(WatchTool),
                 )
                 .state(bodies.clone())
@@ -211,8 +225,54 @@ async fn check_reading(url: &str) {
     panic!("it is never forgotten");
 }
 
+/// Any replica shows a question and takes the answer; the key is kept
+/// meanwhile.
+async fn check_asking(url: &str) {
+    let replicas = Replicas::start(url, "asking").await;
+    let [one, other, third] = &*replicas.servers else {
+        panic!("three replicas");
+    };
+    let arguments = json!({"service": "web"});
+    let first = one.call("switch_initiate", arguments.clone()).await;
+    let wait = |id: &str| json!({"task_id": id, "wait_seconds": 50});
+    let asked = other.call("switch_status", wait(first.id())).await;
+    assert_eq!(asked["status"], "input_required", "{}", asked.text);
+    let second = other.call("switch_initiate", arguments).await;
+    let answer = |id: &str, key: &serde_json::Value| {
+        json!({
+            "task_id": id, "key": key,
+            "action": "accept", "content": {"approved": true},
+        })
+    };
+    let waiting = third
+        .call("switch_status", json!({"task_id": second.id()}))
+        .await;
+    assert_eq!(waiting["status"], "queued", "{}", waiting.text);
+    let key = &asked["questions"][0]["key"];
+    let racing = [one, other, third].map(|at| at.call("switch_respond", answer(first.id(), key)));
+    for answered in join_all(racing).await {
+        // Who comes after the end is told so.
+        let closed = answered.error_code() == Some("question_closed");
+        assert!(!answered.is_error || closed, "{}", answered.text);
+    }
+    let end = third.finish("switch", first.id()).await;
+    assert_eq!(end["result"], true, "{}", end.text);
+
+    let asked = one.call("switch_status", wait(second.id())).await;
+    assert_eq!(asked["status"], "input_required", "{}", asked.text);
+    let key = &asked["questions"][0]["key"];
+    third.call("switch_respond", answer(second.id(), key)).await;
+    let end = other.finish("switch", second.id()).await;
+    assert_eq!(end["result"], true, "{}", end.text);
+}
+
 async fn check(url: &str) {
-    tokio::join!(check_keys(url), check_limits(url), check_reading(url));
+    tokio::join!(
+        check_keys(url),
+        check_limits(url),
+        check_reading(url),
+        check_asking(url)
+    );
 }
 
 #[cfg(feature = "sqlite")]

@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::*;
 
 const TOOLS: [&str; 3] = ["a", "b", "c"];
+/// Of questions.
+const KEYS: [&str; 4] = ["p", "it's \"q\"", "\0r", "ü/s"];
 
 /// A small generator, so that a failure can be repeated by its seed.
 struct Dice(u64);
@@ -42,6 +44,7 @@ struct Pair {
     reports: u64,
     revision: u64,
     lines: u64,
+    asked: Vec<Question>,
 }
 
 /// So many operations on both, and then a look at everything. `pass` lets time
@@ -62,6 +65,7 @@ pub(super) async fn compare(
         reports: 0,
         revision: 0,
         lines: 0,
+        asked: Vec::new(),
     };
     for _ in 0..operations {
         pair.step(&pass).await;
@@ -100,7 +104,7 @@ fn same<T: PartialEq + Debug>(what: &str, model: T, store: T) {
 
 impl Pair {
     async fn step(&mut self, pass: &impl AsyncFn(Duration)) {
-        match self.dice.roll(15) {
+        match self.dice.roll(19) {
             0..=2 => self.create().await,
             3 | 4 => self.claim().await,
             5 => self.beat().await,
@@ -114,6 +118,8 @@ impl Pair {
                 self.look_at(id).await;
             }
             13 => self.list().await,
+            14 | 15 => self.ask().await,
+            16 | 17 => self.answer().await,
             _ => self.pass_time(pass).await,
         }
     }
@@ -122,6 +128,21 @@ impl Pair {
     fn id(&mut self) -> TaskId {
         let from = self.ids.len().saturating_sub(12);
         self.dice.pick(&self.ids[from..])
+    }
+
+    /// Of one of those like this, mostly.
+    async fn id_of(&mut self, like: impl Fn(&TaskRecord) -> bool) -> TaskId {
+        let from = self.ids.len().saturating_sub(12);
+        let mut found = Vec::new();
+        for id in &self.ids[from..] {
+            let known = self.model.get(*id).await.expect("memory works");
+            found.extend(known.filter(&like).map(|record| record.id));
+        }
+        match self.dice.roll(4) {
+            0 => self.id(),
+            _ if found.is_empty() => self.id(),
+            _ => self.dice.pick(&found),
+        }
     }
 
     /// The present epoch, mostly.
@@ -284,6 +305,58 @@ impl Pair {
         same("record_step", model.ok(), store.ok());
     }
 
+    async fn ask(&mut self) {
+        let works = |record: &TaskRecord| record.owner.is_some() && !record.status.is_terminal();
+        let id = self.id_of(works).await;
+        let epoch = self.epoch(id).await;
+        self.revision += self.dice.roll(2);
+        let mut questions = Vec::new();
+        for key in KEYS {
+            if self.dice.roll(2) == 0 {
+                let message = self.dice.pick(&["sure?", "it's \"\0\u{1}0\" ✓/\\"]);
+                let schema = self.dice.pick(&["true", r#"{"b": [], "a" : {"x": 1.10}}"#]);
+                questions.push(Question::new(key, message, schema, Epoch::default()));
+            }
+        }
+        if self.dice.roll(2) == 0 {
+            questions.reverse();
+        }
+        // Now and then more than are kept of two attempts together.
+        if self.dice.roll(8) == 0 {
+            let first = 20 * self.dice.roll(3);
+            questions.extend(
+                (first..first + 40)
+                    .map(|number| Question::new(number.to_string(), "", "true", Epoch::default())),
+            );
+        }
+        // Often the same again.
+        match self.dice.roll(3) {
+            0 => questions.clone_from(&self.asked),
+            _ => self.asked.clone_from(&questions),
+        }
+        let revision = self.revision;
+        let model = self.model.ask(id, epoch, questions.clone(), revision).await;
+        let store = self.store.ask(id, epoch, questions, revision).await;
+        same("ask", model.expect("memory"), store.expect("it works"));
+    }
+
+    async fn answer(&mut self) {
+        let id = self.id_of(|record| record.input.is_some()).await;
+        let known = self.model.get(id).await.expect("memory works");
+        let known = known.and_then(|record| record.input.clone());
+        let asked = known.iter().flat_map(|input| &input.questions);
+        let mut keys: Vec<Arc<str>> = asked.map(|question| Arc::clone(&question.key)).collect();
+        if keys.is_empty() || self.dice.roll(3) == 0 {
+            keys = KEYS.map(Arc::from).to_vec();
+        }
+        let key = &*self.dice.pick(&keys);
+        let answer: Arc<str> = format!("\"{} \\u0000 ✓\"", self.dice.roll(100)).into();
+        let model = self.model.answer(id, key, Arc::clone(&answer)).await;
+        let store = self.store.answer(id, key, answer).await;
+        let (model, store) = (model.expect("memory"), store.expect("it works"));
+        same("answer", model, store);
+    }
+
     async fn cancel(&mut self) {
         let id = self.id();
         let reason: Arc<str> = self.dice.pick(&["", "enough"]).into();
@@ -313,6 +386,7 @@ impl Pair {
             dice.pick(&[
                 Status::Queued,
                 Status::Working,
+                Status::InputRequired,
                 Status::Completed,
                 Status::Failed,
             ])

@@ -58,10 +58,18 @@ pub enum Takeover {
 }
 
 impl TaskRecord {
-    /// Version of what is in a record. A store keeps it with each one; a
-    /// program reads those of its own version and older ones, and refuses newer
-    /// ones by name.
-    pub const FORMAT: u32 = 1;
+    /// The newest version of what is in a record that this program knows. A
+    /// store keeps one with each record, see [`format`](Self::format); a program
+    /// reads those up to its own, and refuses newer ones by name.
+    pub const FORMAT: u32 = 2;
+
+    /// The oldest version that knows all that is in this record: 2 if its
+    /// attempts have asked anything, 1 otherwise. So workers of version 1 go on
+    /// with tasks that never ask, beside newer ones. What a store keeps grows
+    /// with this, and never shrinks.
+    pub fn format(&self) -> u32 {
+        if self.input.is_some() { 2 } else { 1 }
+    }
 
     /// Accepts a call: the task is queued.
     pub fn admit(new: NewTask, now: Timestamp) -> Self {

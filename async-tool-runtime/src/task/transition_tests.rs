@@ -52,6 +52,16 @@ enum Operation {
         number: u64,
         revision_ahead: u64,
     },
+    /// Questions of so many keys, from this one on.
+    Ask {
+        stale_by: u64,
+        first: u64,
+        count: u64,
+        revision_ahead: u64,
+    },
+    Answer {
+        key: u64,
+    },
     Cancel,
     Expire,
     TakeOver,
@@ -90,9 +100,15 @@ fn operation() -> impl Strategy<Value = Operation> {
         1 => stale.clone().prop_map(|stale_by| Operation::Release { stale_by }),
         1 => stale.clone().prop_map(|stale_by| Operation::Retry { stale_by }),
         1 => stale.clone().prop_map(|stale_by| Operation::Stopped { stale_by }),
-        1 => (stale, 1..4_u64, 0..3_u64).prop_map(|(stale_by, number, revision_ahead)| {
+        1 => (stale.clone(), 1..4_u64, 0..3_u64).prop_map(|(stale_by, number, revision_ahead)| {
             Operation::Report { stale_by, number, revision_ahead }
         }),
+        3 => (stale, 0..60_u64, prop_oneof![Just(0), 1..4_u64, 30..40_u64], 0..3_u64).prop_map(
+            |(stale_by, first, count, revision_ahead)| {
+                Operation::Ask { stale_by, first, count, revision_ahead }
+            }
+        ),
+        3 => (0..64_u64).prop_map(|key| Operation::Answer { key }),
         1 => Just(Operation::Cancel),
         1 => Just(Operation::Expire),
         2 => Just(Operation::TakeOver),
@@ -141,6 +157,10 @@ proptest! {
         let mut record = TaskRecord::admit(new_task(), now);
         let mut model = Model::Queued { not_before: 0 };
         let mut owners = 0;
+        // What was asked and not answered, by key and epoch, and when it last
+        // changed for those who see it.
+        let mut asked: Vec<(u64, Epoch)> = Vec::new();
+        let mut asked_at = None;
 
         for operation in operations {
             let before = record.clone();
@@ -216,6 +236,45 @@ proptest! {
                         model = Model::Owned { asked, reported };
                     }
                 }
+                Operation::Ask { stale_by, first, count, revision_ahead } => {
+                    let epoch = stale_epoch(stale_by);
+                    let new: Vec<(u64, Epoch)> = (first..first + count)
+                        .map(|key| (key, before.epoch))
+                        .collect();
+                    let questions = new
+                        .iter()
+                        .map(|(key, _)| Question::new(key.to_string(), "", "", Epoch::default()))
+                        .collect();
+                    let revision = before.revision + revision_ahead;
+                    let kept = record.ask(epoch, questions, revision, now);
+                    prop_assert_eq!(kept.err(), refusal(model, stale_by));
+                    let mut own = asked.clone();
+                    own.retain(|(_, of)| *of == before.epoch);
+                    if kept.is_ok() && own == new {
+                        prop_assert_eq!(record.revision, revision);
+                    } else if kept.is_ok() {
+                        prop_assert_eq!(record.revision, revision + 1);
+                        asked.retain(|(key, of)| {
+                            *of != before.epoch && !(first..first + count).contains(key)
+                        });
+                        while !asked.is_empty() && asked.len() + new.len() > Input::KEPT {
+                            asked.remove(0);
+                        }
+                        asked.extend(new);
+                        asked_at = Some(now);
+                    }
+                }
+                Operation::Answer { key } => {
+                    let place = asked.iter().position(|(asked, _)| *asked == key);
+                    prop_assert_eq!(record.answer(&key.to_string(), now), place.is_some());
+                    let answered = place.map(|place| asked.remove(place).1);
+                    let waited = matches!(model, Model::Owned { .. })
+                        && answered == Some(before.epoch);
+                    prop_assert_eq!(record.revision, before.revision + u64::from(waited));
+                    if waited {
+                        asked_at = Some(now);
+                    }
+                }
                 Operation::Cancel => {
                     let ack = record.request_cancel(&Arc::from("why"), now);
                     let (expected, after) = match model {
@@ -260,11 +319,24 @@ proptest! {
             }
 
             // What holds after every operation.
+            let waits = asked.iter().any(|(_, of)| *of == record.epoch);
             let status = match model {
                 Model::Queued { .. } => Status::Queued,
+                Model::Owned { .. } if waits => Status::InputRequired,
                 Model::Owned { .. } => Status::Working,
                 Model::Ended { status, .. } => status,
             };
+            if status.is_terminal() {
+                asked.clear();
+                asked_at = None;
+            }
+            let input = record.input.iter().flat_map(|input| &input.questions);
+            let keys = input.map(|question| (question.key.parse().expect("a number"), question.epoch));
+            prop_assert_eq!(keys.collect::<Vec<_>>(), asked.clone());
+            prop_assert_eq!(record.input.as_ref().map(|input| input.at), asked_at);
+            prop_assert_eq!(record.format(), 1 + u32::from(asked_at.is_some()));
+            let open = record.open_questions().count();
+            prop_assert_eq!(open > 0, status == Status::InputRequired);
             prop_assert_eq!(record.status, status);
             prop_assert!(record.revision >= before.revision);
             prop_assert!(record.epoch >= before.epoch);

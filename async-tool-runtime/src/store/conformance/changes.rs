@@ -25,6 +25,10 @@ async fn changes_tell_of_ends_and_steps(space: Space) -> Outcome {
     step.revision += 1;
     one.beat(lease, vec![step]).await?;
     changes.hears(Change::Task(id), "a step").await?;
+    one.wait_for(&record, &["q"]).await?;
+    changes.hears(Change::Task(id), "a question").await?;
+    one.reply(id, "q", "1").await?;
+    changes.hears(Change::Task(id), "an answer").await?;
     one.cancel(id, "").await?;
     changes.hears(Change::Task(id), "a request to stop").await?;
     one.complete(&existing(one.offer(keyed("t", "k", 1)).await?)?, "1")

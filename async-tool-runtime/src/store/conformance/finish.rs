@@ -165,6 +165,8 @@ async fn an_ended_task_keeps_no_arguments_and_steps(space: Space) -> Outcome {
         let step = StepRecord::new("s", "1");
         let recorded = one.record_step(record.id, record.epoch, step).await?;
         ensure_eq!(recorded, Ok(()));
+        one.wait_for(&record, &["q"]).await?;
+        ensure!(other.read(record.id).await?.input.is_some(), "no question");
         Ok(record)
     };
     one.complete(&started("finished", steady()).await?, "1")
@@ -189,6 +191,8 @@ async fn an_ended_task_keeps_no_arguments_and_steps(space: Space) -> Outcome {
             "arguments of a task that was {key}"
         );
         ensure_eq!(other.steps(ended.id).await?, []);
+        ensure_eq!(ended.input, None);
+        ensure_eq!(other.read(ended.id).await?.input, None);
     }
     Ok(())
 }

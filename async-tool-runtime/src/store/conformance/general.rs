@@ -7,13 +7,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::check::{Failure, Outcome, Part, Problem};
+use super::questions::question;
 use super::space::{
     LONG, MANY, Replica, Space, completed, existing, ids, keyed, limited, race, report, result,
     shared, steady, task,
 };
 use crate::store::{
-    Admission, CancelAck, Change, Created, Filter, Outcome as TaskOutcome, Owner, Refused, Release,
-    Status, StepRecord, TaskId, TaskRecord, Want,
+    Admission, Answered, CancelAck, Change, Created, Filter, Outcome as TaskOutcome, Owner,
+    Refused, Release, Status, StepRecord, TaskId, TaskRecord, Want,
 };
 
 cases![
@@ -128,6 +129,11 @@ async fn seen_all_the_time(space: &Space) -> Outcome {
         space.one.retry(&record, Duration::ZERO).await?;
     }
     let record = space.one.take_one(lease, "v").await?;
+    for key in ["a", "b"] {
+        space.one.wait_for(&record, &[key]).await?;
+        let answered = space.one.reply(id, key, "1").await?;
+        ensure_eq!(answered, Answered::Recorded);
+    }
     space.one.complete(&record, "1").await?;
     let seen = seen
         .await
@@ -174,8 +180,11 @@ fn whole(record: &TaskRecord) -> Part {
     let ended = record.outcome.as_ref().map(TaskOutcome::status);
     ensure_eq!(ended, status.is_terminal().then_some(status));
     ensure_eq!(record.finished_at.is_some(), status.is_terminal());
-    ensure_eq!(record.owner.is_some(), status == Status::Working);
-    if status == Status::Working {
+    let asks = status == Status::InputRequired;
+    ensure_eq!(record.open_questions().next().is_some(), asks);
+    let works = asks || status == Status::Working;
+    ensure_eq!(record.owner.is_some(), works);
+    if works {
         ensure!(record.started_at.is_some(), "it works and never started");
         ensure!(record.attempt > 0, "it works in attempt 0");
     }
@@ -300,6 +309,25 @@ async fn dropped_while_executed(space: &Space, polls: usize) -> Outcome {
         .await?;
     ensure_eq!(recorded, Ok(()));
     ensure_eq!(other.steps(id).await?.len(), 1);
+    dropped(
+        polls,
+        one.ask(id, epoch, vec![question("q")], record.revision),
+    )
+    .await;
+    whole(&other.read(id).await?)?;
+    one.wait_for(&record, &["q"]).await?;
+    dropped(polls, one.answer(id, "q", "1".into())).await;
+    whole(&other.read(id).await?)?;
+    let expected = match other.reply(id, "q", "2").await? {
+        Answered::Recorded => "2",
+        _ => "1",
+    };
+    let steps = other.steps(id).await?;
+    ensure_eq!(steps.len(), 2);
+    ensure!(
+        steps[1] == StepRecord::answer("q", expected),
+        "another answer"
+    );
 
     dropped(polls, one.request_cancel(id, "first".into())).await;
     other.cancel(id, "second").await?;

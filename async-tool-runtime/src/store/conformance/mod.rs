@@ -37,6 +37,7 @@ mod claim;
 mod create;
 mod finish;
 mod general;
+mod questions;
 mod read;
 mod reap;
 mod release;
@@ -75,6 +76,7 @@ const CASES: &[&[Case]] = &[
     finish::CASES,
     release::CASES,
     steps::CASES,
+    questions::CASES,
     cancel::CASES,
     read::CASES,
     reap::CASES,

@@ -8,8 +8,8 @@ use uuid::Uuid;
 use super::error::{Done, other};
 use super::handle::{one, params};
 use super::namespace::{Namespace, format};
-use super::rows;
 use super::text::{digest, kept};
+use super::{reads, rows};
 use crate::store::{Admission, Change, Created, Limit, MAX_KEYS, encoding};
 use crate::task::{Fingerprint, NewTask, TaskRecord, Timestamp};
 
@@ -18,6 +18,30 @@ pub(super) async fn create(
     new: NewTask,
     admission: Admission,
 ) -> Done<Created> {
+    loop {
+        let accepted = accept(namespace, new.clone(), admission).await?;
+        match accepted.created {
+            Created::Existing(record) if accepted.asked => {
+                if let Some(record) = reads::get(namespace, record.id).await? {
+                    return Ok(Created::Existing(record));
+                }
+                // Its retention has just ended, and so has the key.
+            }
+            created => return Ok(created),
+        }
+    }
+}
+
+struct Accepted {
+    created: Created,
+    /// The session was renewed.
+    renewed: bool,
+    /// It is a task that exists and has asked something, which the answer does
+    /// not tell.
+    asked: bool,
+}
+
+async fn accept(namespace: &Namespace, new: NewTask, admission: Admission) -> Done<Accepted> {
     let beats = namespace.handle.next_beat();
     let max_records = namespace.max_records;
     let scope = encoding::scope(new.principal.as_ref());
@@ -56,36 +80,32 @@ pub(super) async fn create(
             .map_or(0, |lease| rows::millis(lease.duration)),
         beats,
     ];
-    let sql = "SELECT * FROM @.create_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+    let sql = "SELECT *, NULL::text FROM @.create_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
                $13, $14, $15, $16, $17, $18, $19, $20)";
-    let (created, renewed) = namespace
+    let accepted = namespace
         .handle
         .write(namespace.ns, sql, params, move |rows| {
-            let (created, renewed) = read(one(rows)?, new, admission, max_records)?;
-            let queued = matches!(&created, Created::New(record) if record.owner.is_none());
+            let accepted = read(one(rows)?, new, admission, max_records)?;
+            let queued =
+                matches!(&accepted.created, Created::New(record) if record.owner.is_none());
             let changes = if queued {
                 vec![Change::Queued]
             } else {
                 Vec::new()
             };
-            Ok(((created, renewed), changes))
+            Ok((accepted, changes))
         })
         .await?;
-    if let Some(lease) = admission.claim.filter(|_| renewed) {
+    if let Some(lease) = admission.claim.filter(|_| accepted.renewed) {
         namespace.handle.renewed(namespace.ns, lease.session, beats);
     }
-    Ok(created)
+    Ok(accepted)
 }
 
-/// The answer, and whether the session was renewed. The kinds are those of
-/// `create.sql`.
-fn read(
-    row: &Row,
-    new: NewTask,
-    admission: Admission,
-    max_records: usize,
-) -> Done<(Created, bool)> {
+/// The kinds are those of `create.sql`.
+fn read(row: &Row, new: NewTask, admission: Admission, max_records: usize) -> Done<Accepted> {
     let kind: i16 = rows::get(row, 0)?;
+    let mut asked = false;
     let created = match (kind, admission.claim) {
         (0, _) => Created::New(admitted(row, new)?),
         (1 | 2, Some(lease)) => {
@@ -94,7 +114,10 @@ fn read(
             record.claim(lease.session, now);
             Created::New(record)
         }
-        (3, _) => Created::Existing(rows::record(row)?),
+        (3, _) => {
+            asked = rows::get::<i32>(row, 2)? > 1;
+            Created::Existing(rows::record(row)?)
+        }
         (4, _) => {
             let id: Uuid = rows::get(row, 3)?;
             Created::Conflict(crate::task::TaskId::from_bytes(id.into_bytes()))
@@ -105,7 +128,11 @@ fn read(
         (8, _) => Created::Full(Limit::Keys(MAX_KEYS)),
         _ => return Err(other("an answer cannot be read")),
     };
-    Ok((created, kind == 2))
+    Ok(Accepted {
+        created,
+        renewed: kind == 2,
+        asked,
+    })
 }
 
 fn admitted(row: &Row, new: NewTask) -> Done<TaskRecord> {

@@ -54,8 +54,9 @@ use namespace::Namespace;
 ///
 /// - **When a process is killed**, nothing that had been answered is lost.
 /// - **When the server loses power**, neither is the creation of a task, a
-///   claim, a recorded step, a retry, a request to stop, or the end: those are committed with
-///   `synchronous_commit = on`, or what stronger setting the server has. Progress,
+///   claim, a recorded step, a question, an answer, a retry, a request to stop,
+///   or the end: those are committed with `synchronous_commit = on`, or what
+///   stronger setting the server has. Progress,
 ///   log lines and what is repeated or taken over anyway may be lost with the
 ///   last moments. After a failover to a standby the same holds of what had been
 ///   replicated; PostgreSQL waits for that only if it is told to

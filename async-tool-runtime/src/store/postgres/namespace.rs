@@ -11,14 +11,14 @@ use tokio::time::Instant;
 use super::error::Done;
 use super::handle::{Handle, one, params};
 use super::text::{Sayings, digest, kept, released};
-use super::{arrays, create, reads, rows};
+use super::{arrays, create, reads, rows, text};
 use crate::store::sessions::Kept;
 use crate::store::{
     Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Owned, Reaped,
     Report, StepRecord, Store, StoreError, Want, encoding, hub,
 };
 use crate::task::{
-    CancelAck, End, Epoch, NewTask, Outcome, Question, Refused, Release, SessionId, TaskId,
+    CancelAck, End, Epoch, Input, NewTask, Outcome, Question, Refused, Release, SessionId, TaskId,
     TaskRecord,
 };
 
@@ -33,7 +33,7 @@ pub(super) struct Namespace {
     changes: broadcast::Sender<Change>,
 }
 
-/// The record format of this program.
+/// The newest record format of this program.
 pub(super) fn format() -> i32 {
     i32::try_from(TaskRecord::FORMAT).unwrap_or(i32::MAX)
 }
@@ -109,7 +109,8 @@ impl Store for Namespace {
             .handle
             .write(
                 self.ns,
-                "SELECT * FROM @.claim_tasks($1, $2, $3, $4, $5, $6, $7, $8)",
+                "SELECT c.*, CASE WHEN c.format > 1 THEN @.input_of($1, c.id) END \
+                 FROM @.claim_tasks($1, $2, $3, $4, $5, $6, $7, $8) c",
                 params,
                 |rows| {
                     let claimed: Vec<TaskRecord> =
@@ -268,21 +269,66 @@ impl Store for Namespace {
 
     async fn ask(
         &self,
-        _id: TaskId,
-        _epoch: Epoch,
-        _questions: Vec<Question>,
-        _revision: u64,
+        id: TaskId,
+        epoch: Epoch,
+        questions: Vec<Question>,
+        revision: u64,
     ) -> Result<Result<(), Refused>, StoreError> {
-        Err(StoreError::new("this store keeps no questions yet"))
+        let steps = questions
+            .iter()
+            .map(|question| StepRecord::answer(&question.key, "").name);
+        let params = params![
+            self.ns,
+            format(),
+            rows::uuid(id.to_bytes()),
+            rows::integer(epoch.0),
+            rows::integer(revision),
+            rows::questions(&questions, epoch)?,
+            steps
+                .map(|name| digest(&[name.as_bytes()]))
+                .collect::<Vec<_>>(),
+            rows::count(Input::KEPT),
+        ];
+        // Durable, since the worker outlives its server: it would wait for an
+        // answer to what nobody can see.
+        let sql = "SELECT @.ask_questions($1, $2, $3, $4, $5, $6, $7, $8)";
+        self.change_own(sql, params, Vec::new(), vec![Change::Task(id)])
+            .await
     }
 
     async fn answer(
         &self,
-        _id: TaskId,
-        _key: &str,
-        _answer: Arc<str>,
+        id: TaskId,
+        key: &str,
+        answer: Arc<str>,
     ) -> Result<Option<Answered>, StoreError> {
-        Err(StoreError::new("this store keeps no questions yet"))
+        let step = StepRecord::answer(key, answer);
+        let params = params![
+            self.ns,
+            format(),
+            rows::uuid(id.to_bytes()),
+            kept(key).into_owned(),
+            digest(&[step.name.as_bytes()]),
+            kept(&step.name).into_owned(),
+            kept(&step.result).into_owned(),
+        ];
+        let sql = "SELECT * FROM @.answer_question($1, $2, $3, $4, $5, $6, $7)";
+        self.handle
+            .write(self.ns, sql, params, move |rows| {
+                let row = one(rows)?;
+                let kind: i32 = rows::get(row, 0)?;
+                Ok(match kind {
+                    0 => (None, Vec::new()),
+                    1 => (Some(Answered::Recorded), vec![Change::Task(id)]),
+                    2 => {
+                        let before = text::read(rows::get(row, 1)?);
+                        (Some(Answered::Before(before.into())), Vec::new())
+                    }
+                    3 => (Some(Answered::NotAsked), Vec::new()),
+                    _ => (Some(Answered::Ended), Vec::new()),
+                })
+            })
+            .await
     }
 
     async fn request_cancel(
@@ -401,7 +447,7 @@ fn read_beat(rows: &[tokio_postgres::Row]) -> Done<(Beat, Vec<Change>)> {
         owned.push(Owned {
             id,
             epoch: Epoch(rows::number(row, 2)?),
-            cancel: cancel.map(|reason| super::text::read(reason).into()),
+            cancel: cancel.map(|reason| text::read(reason).into()),
             lingers: rows::status(rows::get(row, 4)?)?.is_terminal(),
         });
     }

@@ -1,5 +1,6 @@
 //! Between records and rows.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use super::error::{Done, damaged, other};
 use super::text;
 use crate::store::encoding;
 use crate::task::{
-    ConcurrencyLimit, Epoch, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
+    ConcurrencyLimit, Epoch, Input, Principal, Question, SessionId, Status, TaskId, TaskRecord,
+    Timestamp,
 };
 
 /// The columns of a record, as [`record`] reads them: those of the type
@@ -22,8 +24,11 @@ pub(super) const COLUMNS: &str = "0::smallint, 0::bigint, t.format, t.id, t.stat
      t.cancel, t.progress, t.outcome";
 
 const BODY: usize = 23;
+/// What was asked, as text.
+const INPUT: usize = 24;
 
-/// A record, with the result of a completed task as it is in the last column.
+/// A record. Behind the columns of [`COLUMNS`] there is the result of a
+/// completed task as it is, and then what was asked.
 pub(super) fn record(row: &Row) -> Done<TaskRecord> {
     let format: i32 = get(row, 2)?;
     if i64::from(format) > i64::from(TaskRecord::FORMAT) {
@@ -68,7 +73,7 @@ pub(super) fn record(row: &Row) -> Done<TaskRecord> {
         retention: Duration::from_millis(number(row, 16)?),
         cancel: cancel.map(|reason| text::read(reason).into()),
         progress,
-        input: None,
+        input: input(get(row, INPUT)?)?.map(Arc::new),
         outcome: encoding::outcome(
             status,
             outcome.as_deref(),
@@ -78,7 +83,7 @@ pub(super) fn record(row: &Row) -> Done<TaskRecord> {
     })
 }
 
-/// A record whose last column has the arguments.
+/// A record that has the arguments instead of a result.
 pub(super) fn claimed(row: &Row) -> Done<TaskRecord> {
     let body: String = get(row, BODY)?;
     Ok(TaskRecord {
@@ -118,6 +123,36 @@ fn principal(scope: &str) -> Option<Principal> {
     scope
         .strip_prefix('=')
         .map(|principal| Principal::new(text::read(principal)))
+}
+
+/// As a function is given them; the attempt is the one that asks.
+pub(super) fn questions(questions: &[Question], epoch: Epoch) -> Done<String> {
+    let kept: Vec<Question> = questions
+        .iter()
+        .map(|question| Question {
+            epoch: Epoch(integer(epoch.0).cast_unsigned()),
+            ..texts(question, text::kept)
+        })
+        .collect();
+    text::json(&kept)
+}
+
+fn input(json: Option<&str>) -> Done<Option<Input>> {
+    let Some(json) = json else {
+        return Ok(None);
+    };
+    let mut input: Input = serde_json::from_str(json).map_err(|_| damaged("input"))?;
+    for question in &mut input.questions {
+        *question = texts(question, text::read);
+    }
+    Ok(Some(input))
+}
+
+/// A question whose texts are written otherwise.
+fn texts(question: &Question, write: impl Fn(&str) -> Cow<'_, str>) -> Question {
+    let [key, message, schema] =
+        [&question.key, &question.message, &question.schema].map(|text| write(text).into_owned());
+    Question::new(key, message, schema, question.epoch)
 }
 
 /// As the table has the keys that a task needs.

@@ -9,15 +9,21 @@ use crate::store::StoreError;
 /// What brings the schema from each version to the next one. Append only:
 /// processes of the version before go on working while it is applied, so the
 /// functions that they call must stay.
-const MIGRATIONS: &[&[&str]] = &[&[
-    include_str!("migrations/0001/tables.sql"),
-    include_str!("migrations/0001/common.sql"),
-    include_str!("migrations/0001/create.sql"),
-    include_str!("migrations/0001/claim.sql"),
-    include_str!("migrations/0001/beat.sql"),
-    include_str!("migrations/0001/end.sql"),
-    include_str!("migrations/0001/reap.sql"),
-]];
+pub(super) const MIGRATIONS: &[&[&str]] = &[
+    &[
+        include_str!("migrations/0001/tables.sql"),
+        include_str!("migrations/0001/common.sql"),
+        include_str!("migrations/0001/create.sql"),
+        include_str!("migrations/0001/claim.sql"),
+        include_str!("migrations/0001/beat.sql"),
+        include_str!("migrations/0001/end.sql"),
+        include_str!("migrations/0001/reap.sql"),
+    ],
+    &[
+        include_str!("migrations/0002/questions.sql"),
+        include_str!("migrations/0002/create.sql"),
+    ],
+];
 
 /// For whoever migrates, so that it is one process at a time.
 const LOCK: i64 = 0x6173_796e_6374_6f6f;

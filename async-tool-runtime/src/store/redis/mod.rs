@@ -59,8 +59,8 @@ use namespace::Namespace;
 ///   it, for then it puts off writing.
 /// - **`appendonly yes` with `appendfsync always`**, or
 ///   [`wait_aof`](RedisStoreBuilder::wait_aof): a power cut does not lose the
-///   creation of a task, a claim, a recorded step, a retry, a request to stop,
-///   or the end either.
+///   creation of a task, a claim, a recorded step, a question, an answer, a
+///   retry, a request to stop, or the end either.
 /// - **`save` alone**: when the server ends in any other way than by a shutdown,
 ///   everything since its last snapshot is lost. There is a warning at the start
 ///   where the server keeps nothing at all.

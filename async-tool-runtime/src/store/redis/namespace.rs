@@ -184,21 +184,24 @@ impl Store for Namespace {
 
     async fn ask(
         &self,
-        _id: TaskId,
-        _epoch: Epoch,
-        _questions: Vec<Question>,
-        _revision: u64,
+        id: TaskId,
+        epoch: Epoch,
+        questions: Vec<Question>,
+        revision: u64,
     ) -> Result<Result<(), Refused>, StoreError> {
-        Err(StoreError::new("this store keeps no questions yet"))
+        self.call(async move |verbs| verbs.ask_questions(id, epoch, &questions, revision).await)
+            .await
     }
 
     async fn answer(
         &self,
-        _id: TaskId,
-        _key: &str,
-        _answer: Arc<str>,
+        id: TaskId,
+        key: &str,
+        answer: Arc<str>,
     ) -> Result<Option<Answered>, StoreError> {
-        Err(StoreError::new("this store keeps no questions yet"))
+        let (key, step) = (Arc::<str>::from(key), StepRecord::answer(key, answer));
+        self.call(async move |verbs| verbs.answer_question(id, &key, &step).await)
+            .await
     }
 
     async fn request_cancel(

@@ -8,7 +8,9 @@ use ::redis::Value;
 use super::error::{damaged, say};
 use super::script::{self, Reply};
 use crate::store::{LogLine, StoreError, encoding};
-use crate::task::{Epoch, Outcome, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp};
+use crate::task::{
+    Epoch, Input, Outcome, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
+};
 
 /// A record as a script tells it.
 #[derive(Debug)]
@@ -77,6 +79,11 @@ fn read(mut row: Reply) -> Option<Row> {
     };
     let outcome = encoding::outcome(status, row.maybe()?.as_deref(), Arc::default())?;
     let (_seq, _dedupe, _ahead) = (row.value()?, row.value()?, row.value()?);
+    let questions = match row.maybe()? {
+        Some(json) => serde_json::from_str(&json).ok()?,
+        None => Vec::new(),
+    };
+    let asked_at = row.maybe_parsed()?.map(Timestamp);
     let id: TaskId = row.parsed()?;
     let body = match row.value()? {
         Value::Int(_) => Body::Apart,
@@ -104,7 +111,7 @@ fn read(mut row: Reply) -> Option<Row> {
         retention,
         cancel,
         progress,
-        input: None,
+        input: asked_at.map(|at| Arc::new(Input::new(questions, at))),
         outcome,
     };
     Some(Row { record, body })

@@ -33,6 +33,8 @@ scripts! {
     RELEASE = "scripts/release.lua";
     PUT_RESULT = "scripts/put_result.lua";
     RECORD_STEP = "scripts/record_step.lua";
+    ASK = "scripts/ask.lua";
+    ANSWER = "scripts/answer.lua";
     REQUEST_CANCEL = "scripts/request_cancel.lua";
     GET = "scripts/get.lua";
     LIST = "scripts/list.lua";

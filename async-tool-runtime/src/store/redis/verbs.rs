@@ -1,5 +1,6 @@
 //! The verbs: what their scripts are given, and what they answer.
 
+mod questions;
 mod read;
 mod reap;
 

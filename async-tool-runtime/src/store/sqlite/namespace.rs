@@ -9,7 +9,7 @@ use tokio::sync::broadcast;
 
 use super::error::Done;
 use super::handle::Handle;
-use super::operations::{beat, claim, create, end, reap};
+use super::operations::{beat, claim, create, end, questions, reap};
 use super::reads;
 use super::sessions::Moment;
 use super::statement;
@@ -193,21 +193,35 @@ impl Store for Namespace {
 
     async fn ask(
         &self,
-        _id: TaskId,
-        _epoch: Epoch,
-        _questions: Vec<Question>,
-        _revision: u64,
+        id: TaskId,
+        epoch: Epoch,
+        questions: Vec<Question>,
+        revision: u64,
     ) -> Result<Result<(), Refused>, StoreError> {
-        Err(StoreError::new("this store keeps no questions yet"))
+        let (ns, now, asked) = (self.ns, self.handle.clock.now(), questions);
+        // A power cut that takes a question takes the attempt as well, and the
+        // next one asks again.
+        self.handle
+            .write(false, move |work| {
+                questions::ask(work, ns, id, epoch, &asked, revision, now)
+            })
+            .await
     }
 
     async fn answer(
         &self,
-        _id: TaskId,
-        _key: &str,
-        _answer: Arc<str>,
+        id: TaskId,
+        key: &str,
+        answer: Arc<str>,
     ) -> Result<Option<Answered>, StoreError> {
-        Err(StoreError::new("this store keeps no questions yet"))
+        self.handle.attend();
+        let (ns, now) = (self.ns, self.handle.clock.now());
+        let (key, step) = (Arc::from(key), StepRecord::answer(key, answer));
+        self.handle
+            .write(true, move |work| {
+                questions::answer(work, ns, id, &step, &key, now)
+            })
+            .await
     }
 
     async fn request_cancel(

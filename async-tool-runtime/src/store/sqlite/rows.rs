@@ -10,7 +10,7 @@ use super::statement;
 use crate::progress::ProgressState;
 use crate::store::encoding;
 use crate::task::{
-    ConcurrencyLimit, Epoch, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
+    ConcurrencyLimit, Epoch, Input, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
 };
 
 /// The columns that transitions look at; see [`Stored`].
@@ -27,16 +27,19 @@ pub(super) use hot;
 /// column.
 macro_rules! read {
     () => {
-        concat!(super::rows::hot!(), ", t.principal, t.progress, t.outcome")
+        concat!(
+            super::rows::hot!(),
+            ", t.principal, t.progress, t.outcome, t.input"
+        )
     };
 }
 pub(super) use read;
 
-/// How many columns that are.
-const HOT_COLUMNS: usize = 19;
+/// How many columns [`hot`] has.
+pub(super) const HOT_COLUMNS: usize = 19;
 
 /// A task as transitions see it: without arguments and outcome, which none of
-/// them reads, and with [`unread`] progress.
+/// them reads, and with [`unread`] progress and [`unread_input`].
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) seq: i64,
@@ -48,6 +51,13 @@ pub(super) struct Stored {
 pub(super) fn unread() -> &'static Arc<ProgressState> {
     static UNREAD: OnceLock<Arc<ProgressState>> = OnceLock::new();
     UNREAD.get_or_init(Arc::default)
+}
+
+/// Likewise for what was asked. Only those transitions read it that are about
+/// questions.
+pub(super) fn unread_input() -> &'static Arc<Input> {
+    static UNREAD: OnceLock<Arc<Input>> = OnceLock::new();
+    UNREAD.get_or_init(|| Arc::new(Input::new(Vec::new(), Timestamp(0))))
 }
 
 pub(super) fn status(code: i64) -> Done<Status> {
@@ -82,7 +92,7 @@ pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
         retention: Duration::from_millis(number(row, 15)?),
         cancel: optional_text(row, 18)?,
         progress: Some(Arc::clone(unread())),
-        input: None,
+        input: Some(Arc::clone(unread_input())),
         outcome: None,
     };
     Ok(Stored {
@@ -103,14 +113,22 @@ pub(super) fn record(row: &Row<'_>, with_result: bool) -> Done<TaskRecord> {
         Ok(None) => None,
         Err(error) => return Err(wrong_type(error)),
     };
+    record.input = input(row, HOT_COLUMNS + 3)?;
     let result = match record.status {
-        Status::Completed if with_result => text(row, HOT_COLUMNS + 3)?,
+        Status::Completed if with_result => text(row, HOT_COLUMNS + 4)?,
         _ => Arc::default(),
     };
     let kept = row.get_ref(HOT_COLUMNS + 2)?.as_str_or_null();
     record.outcome = encoding::outcome(record.status, kept.map_err(wrong_type)?, result)
         .ok_or_else(|| damaged("outcome"))?;
     Ok(record)
+}
+
+/// What a task's attempts asked.
+pub(super) fn input(row: &Row<'_>, column: usize) -> Done<Option<Arc<Input>>> {
+    let json = row.get_ref(column)?.as_str_or_null().map_err(wrong_type)?;
+    json.map(|json| serde_json::from_str(json).map_err(|_| damaged("input")))
+        .transpose()
 }
 
 /// The keys that a task needs.
@@ -180,6 +198,23 @@ pub(super) fn load(connection: &Connection, ns: i64, id: TaskId) -> Done<Option<
     let mut statement = statement::prepare(connection, SQL)?;
     let mut rows = statement.query((id.to_bytes(), ns))?;
     rows.next()?.map(stored).transpose()
+}
+
+/// As [`load`], with what was asked.
+pub(super) fn load_asking(connection: &Connection, ns: i64, id: TaskId) -> Done<Option<Stored>> {
+    const SQL: &str = concat!(
+        "SELECT ",
+        hot!(),
+        ", t.input FROM tasks t WHERE t.id = ?1 AND t.ns = ?2"
+    );
+    let mut statement = statement::prepare(connection, SQL)?;
+    let mut rows = statement.query((id.to_bytes(), ns))?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let mut stored = stored(row)?;
+    stored.record.input = input(row, HOT_COLUMNS)?;
+    Ok(Some(stored))
 }
 
 /// As [`load`], without what a newer version wrote: that is not for us.

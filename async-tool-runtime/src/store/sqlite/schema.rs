@@ -6,7 +6,10 @@ use super::error::{Done, Fault};
 
 /// Each leads from the version of its index to the next one. They are never
 /// changed once released.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+];
 
 /// Marks files of this crate: `ATSK`.
 const APPLICATION: i64 = 0x4154_534b;

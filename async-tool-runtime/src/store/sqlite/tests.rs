@@ -113,6 +113,16 @@ fn check_integrity(place: &Place) {
             "SELECT 1 FROM tasks WHERE status IN (1, 2) AND owner IS NULL",
         ),
         (
+            "questions of tasks that have ended, or that older versions know",
+            "SELECT 1 FROM tasks WHERE input IS NOT NULL AND (status >= 3 OR format < 2)",
+        ),
+        (
+            "tasks that wait for no answer",
+            "SELECT 1 FROM tasks t WHERE (status = 2) <> (status < 3 AND owner IS NOT NULL \
+             AND EXISTS (SELECT 1 FROM json_each(t.input, '$.questions') q \
+             WHERE q.value ->> 'epoch' = t.epoch))",
+        ),
+        (
             "ended tasks without a date of expiry",
             "SELECT 1 FROM tasks WHERE (status >= 3) <> (expires_at IS NOT NULL)",
         ),

@@ -15,7 +15,7 @@ use super::sessions::{self, Moment, Observations, Renewal};
 use super::statement;
 use crate::store::sessions::Verdict;
 use crate::store::{Change, Lease, encoding};
-use crate::task::{ConcurrencyLimit, Outcome, SessionId, Status, TaskRecord, Timestamp};
+use crate::task::{ConcurrencyLimit, Input, Outcome, SessionId, Status, TaskRecord, Timestamp};
 
 /// One transaction, or a look before one.
 #[derive(Debug)]
@@ -289,6 +289,16 @@ impl<'a> Work<'a> {
         if before.cancel != after.cancel.is_some() {
             update.set("cancel", after.cancel.as_deref().map(str::to_owned));
         }
+        match (&before.input, &after.input) {
+            (None, None) => {}
+            (Some(before), Some(after)) if Arc::ptr_eq(before, after) => {}
+            (_, None) => update.set("input", None::<String>),
+            (_, Some(input)) => {
+                update.set("input", rows::json(input.as_ref())?);
+                // What was asked once is for those to read who know of questions.
+                update.set("format", after.format());
+            }
+        }
         match &after.progress {
             Some(progress) if Arc::ptr_eq(progress, rows::unread()) => {}
             Some(progress) => update.set("progress", rows::json(progress.as_ref())?),
@@ -398,6 +408,7 @@ struct Before {
     started_at: Option<Timestamp>,
     finished_at: Option<Timestamp>,
     cancel: bool,
+    input: Option<Arc<Input>>,
 }
 
 impl Before {
@@ -413,6 +424,7 @@ impl Before {
             started_at: record.started_at,
             finished_at: record.finished_at,
             cancel: record.cancel.is_some(),
+            input: record.input.clone(),
         }
     }
 }

@@ -89,6 +89,16 @@ impl Admin {
                 "SELECT 1 FROM tasks WHERE status IN (1, 2) AND owner IS NULL",
             ),
             (
+                "questions of tasks that have ended, or that older versions know",
+                "SELECT 1 FROM tasks WHERE input IS NOT NULL AND (status >= 3 OR format < 2)",
+            ),
+            (
+                "tasks that wait for no answer",
+                "SELECT 1 FROM tasks t WHERE (status = 2) <> (owner IS NOT NULL AND EXISTS \
+                 (SELECT 1 FROM jsonb_array_elements(t.input -> 'questions') q \
+                  WHERE (q ->> 'epoch')::bigint = t.epoch))",
+            ),
+            (
                 "ended tasks without a date of expiry",
                 "SELECT 1 FROM tasks WHERE (status >= 3) <> (expires_at IS NOT NULL)",
             ),

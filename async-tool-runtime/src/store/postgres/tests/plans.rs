@@ -173,6 +173,7 @@ async fn use_all(store: &dyn Store) {
             let recorded = store.record_step(id, epoch, step).await;
             assert_eq!(recorded.expect("it works"), Ok(()));
             assert_eq!(store.steps(id).await.expect("it works").len(), 1);
+            ask_and_answer(store, record).await;
             let ended = match number % 4 {
                 0 => {
                     let release = Release::Retry(Retry::new(Duration::from_secs(9), "", 0));
@@ -207,6 +208,24 @@ async fn use_all(store: &dyn Store) {
             (reaped.purged, reaped.expired),
             (vec![brief.id], vec![late.id])
         );
+    }
+}
+
+async fn ask_and_answer(store: &dyn Store, record: &TaskRecord) {
+    let question = |key: &str| Question::new(key, "", "true", record.epoch);
+    for keys in [&["a", "b"][..], &["b", "a"], &["b", "a"]] {
+        let questions = keys.iter().map(|key| question(key)).collect();
+        let asked = store.ask(record.id, record.epoch, questions, 0).await;
+        assert_eq!(asked.expect("it works"), Ok(()));
+    }
+    for (key, expected) in [
+        ("c", Answered::NotAsked),
+        ("a", Answered::Recorded),
+        ("a", Answered::Before("1".into())),
+        ("b", Answered::Recorded),
+    ] {
+        let answered = store.answer(record.id, key, "1".into()).await;
+        assert!(answered.expect("it works") == Some(expected), "{key}");
     }
 }
 

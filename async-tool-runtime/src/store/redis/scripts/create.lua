@@ -44,7 +44,7 @@ local function decide()
   end
 
   local new = {
-    id = id, old = { id = id }, format = known_format, status = QUEUED, epoch = 0, revision = 1,
+    id = id, old = { id = id }, format = 1, status = QUEUED, epoch = 0, revision = 1,
     report = 0, attempt = 0, max_attempts = max_attempts, created = now,
     deadline = now + max_wait, retention = retention, tool = tool, scope = scope,
   }

@@ -9,7 +9,7 @@
 --   t:ID        hash    a task; see FIELDS
 --   a:ID        string  its arguments, until it ends
 --   r:ID        string  its result, or what has been put ahead
---   s:ID        hash    its recorded steps: name -> `PLACE:RESULT`
+--   s:ID        hash    its recorded steps, with answers: name -> `PLACE:RESULT`
 --   l:ID        list    its last log lines: `NUMBER TIME TEXT`
 --   i:ID        list    the k: of its idempotency keys
 --   k:...       string  an idempotency key: task and fingerprint
@@ -38,18 +38,22 @@
 local base = KEYS[1]
 local known_format = tonumber(ARGV[2])
 
-local QUEUED, WORKING, COMPLETED, FAILED, CANCELLED = 0, 1, 3, 4, 5
+local QUEUED, WORKING, INPUT_REQUIRED, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5
 
+-- `questions` are what the attempts asked, as JSON, as long as there are any;
+-- `asked` is when that last changed for clients. Records of tasks that have
+-- asked are of format 2, all others of format 1, whoever writes them.
 local FIELDS = {
   'format', 'status', 'epoch', 'revision', 'report', 'attempt', 'max_attempts', 'owner',
   'not_before', 'created', 'started', 'finished', 'deadline', 'retention', 'tool', 'scope',
   'concurrency', 'cancel', 'progress', 'outcome', 'seq', 'dedupe', 'ahead',
+  'questions', 'asked',
 }
 -- Those that are calculated with. `ahead` is an epoch that is only compared.
 local NUMBERS = {
   format = 1, status = 1, epoch = 1, revision = 1, report = 1, attempt = 1, max_attempts = 1,
   not_before = 1, created = 1, started = 1, finished = 1, deadline = 1, retention = 1, seq = 1,
-  ahead = 1,
+  ahead = 1, asked = 1,
 }
 
 local argument = 2

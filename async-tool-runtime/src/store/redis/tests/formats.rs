@@ -1,7 +1,7 @@
-//! Records of a later version of this crate.
+//! Records of another version of this crate.
 
 use super::*;
-use crate::store::{Filter, Owner, TaskKey};
+use crate::store::{Answered, Epoch, Filter, Owner, Question, TaskKey};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_of_a_newer_version_are_refused_by_name_and_left_alone() {
@@ -56,4 +56,28 @@ async fn records_of_a_newer_version_are_refused_by_name_and_left_alone() {
     assert_eq!(claimed[0].id, known);
     let reaped = store.reap(10).await.expect("it works");
     assert!(!reaped.ready, "{reaped:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_has_asked_is_too_new_for_the_first_version() {
+    let Some(place) = Place::new() else {
+        return;
+    };
+    let store = place.store().await;
+    let mut raw = place.raw().await;
+    let silent = queued(store.as_ref(), task("t")).await;
+    let asks = queued(store.as_ref(), task("t")).await;
+    assert_eq!(claim(store.as_ref(), lease(), "t", 9).await.len(), 2);
+    let question = Question::new("q", "sure?", "true", Epoch(1));
+    let asked = store.ask(asks, Epoch(1), vec![question], 0).await;
+    assert_eq!(asked.expect("it works"), Ok(()));
+    let asked = store.ask(silent, Epoch(1), Vec::new(), 0).await;
+    assert_eq!(asked.expect("it works"), Ok(()));
+    let answered = store.answer(asks, "q", "1".into()).await;
+    assert_eq!(answered.expect("it works"), Some(Answered::Recorded));
+    for (id, expected) in [(silent, 1), (asks, TaskRecord::FORMAT)] {
+        let key = place.key(&format!("t:{id}"));
+        let format: u32 = raw.ask(&["HGET", &key, "format"]).await;
+        assert_eq!(format, expected);
+    }
 }

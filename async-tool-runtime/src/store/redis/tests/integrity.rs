@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::store::{
-    ConcurrencyLimit, End, Filter, LogLine, Outcome, Owner, Principal, Status, StepRecord,
-    TaskFailure, TaskKey,
+    ConcurrencyLimit, End, Filter, LogLine, Outcome, Owner, Principal, Question, Status,
+    StepRecord, TaskFailure, TaskKey,
 };
 
 type Fields = BTreeMap<String, String>;
@@ -117,6 +117,18 @@ impl Expected {
                 self.place("x".to_owned(), &tomb, &(finished + retention).to_string());
             }
         }
+        let questions: Vec<Question> =
+            serde_json::from_str(get("questions").unwrap_or("[]")).expect("JSON");
+        let waits = questions
+            .iter()
+            .any(|question| question.epoch.0.to_string() == of("epoch"));
+        assert_eq!(status == 2, waits && get("owner").is_some(), "{id} waits");
+        assert!(status < 3 || get("asked").is_none(), "{id} asks no more");
+        assert!(get("asked").is_none() || of("format") == "2", "{id} asked");
+        assert!(
+            get("asked").is_some() || questions.is_empty(),
+            "{id} never asked"
+        );
         match status {
             0..=2 => self.place("live".to_owned(), id, of("created")),
             4 | 5 => self.place("bad".to_owned(), id, of("created")),

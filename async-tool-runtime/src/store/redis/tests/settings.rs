@@ -8,6 +8,7 @@ use super::check::check;
 use super::link::{Link, Patience};
 use super::proxy::Rules;
 use super::*;
+use crate::store::{Owned, Question};
 
 async fn refused(url: &str) -> String {
     let error = RedisStore::connect(url).await.expect_err("it is refused");
@@ -126,11 +127,22 @@ async fn what_is_durable_waits_for_the_disk() {
                 Some(part) => assert!(error.is_some_and(|error| error.contains(part))),
             }
         }
-        let found = store.claim(lease(), &[Want::new("t".into(), 1)], 1).await;
+        let lease = lease();
+        let found = store.claim(lease, &[Want::new("t".into(), 1)], 1).await;
         assert_eq!(found.is_ok(), expected.is_none());
         // What need not be durable does not wait.
-        let beat = store.beat(lease(), Vec::new()).await;
-        assert_eq!(beat.expect("it works").owned, []);
+        let beat = store.beat(lease, Vec::new()).await.expect("it works");
+        let [Owned { id, epoch, .. }] = beat.owned[..] else {
+            panic!("{beat:?}");
+        };
+        let question = Question::new("q", "sure?", "true", epoch);
+        let asked = store.ask(id, epoch, vec![question], 0).await;
+        assert_eq!(asked.is_ok(), expected.is_none());
+        // So does the second one, who is told of the first.
+        for _ in 0..2 {
+            let answered = store.answer(id, "q", "1".into()).await;
+            assert_eq!(answered.is_ok(), expected.is_none());
+        }
     }
 }
 

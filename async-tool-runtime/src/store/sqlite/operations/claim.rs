@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::error::Done;
-use super::super::rows::{self, Stored, hot};
+use super::super::rows::{self, HOT_COLUMNS, Stored, hot};
 use super::super::sessions::Moment;
 use super::super::statement;
 use super::super::work::Work;
@@ -126,7 +126,7 @@ fn load(work: &Work<'_>, seq: i64) -> Done<Stored> {
         concat!(
             "SELECT ",
             hot!(),
-            ", t.principal, a.body FROM tasks t JOIN arguments a ON a.task = t.seq WHERE t.seq = ?1"
+            ", t.input, t.principal, a.body FROM tasks t JOIN arguments a ON a.task = t.seq WHERE t.seq = ?1"
         ),
     )?;
     let mut found = statement.query([seq])?;
@@ -134,6 +134,7 @@ fn load(work: &Work<'_>, seq: i64) -> Done<Stored> {
         return Err(rusqlite::Error::QueryReturnedNoRows.into());
     };
     let mut stored = rows::stored(row)?;
+    stored.record.input = rows::input(row, HOT_COLUMNS)?;
     let principal: Option<Arc<str>> = row.get("principal")?;
     stored.record.principal = principal.map(Principal::new);
     stored.record.arguments = row.get("body")?;

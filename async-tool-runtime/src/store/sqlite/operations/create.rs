@@ -84,7 +84,7 @@ fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> D
     statement.execute(rusqlite::params![
         ns,
         record.id.to_bytes(),
-        TaskRecord::FORMAT,
+        record.format(),
         encoding::status_code(record.status),
         rows::integer(record.epoch.0),
         rows::integer(record.revision),

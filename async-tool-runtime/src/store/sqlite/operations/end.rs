@@ -103,12 +103,18 @@ pub(in super::super) fn record_step(
         Ok(stored) => stored,
         Err(refused) => return Ok(Err(refused)),
     };
+    keep_step(work, stored.seq, step)?;
+    Ok(Ok(()))
+}
+
+/// Keeps the result of a step, unless there is one of its name.
+pub(super) fn keep_step(work: &Work<'_>, seq: i64, step: &StepRecord) -> Done<()> {
     let mut statement = statement::prepare(
         work.connection,
         "INSERT INTO steps (task, name, result) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
     )?;
-    statement.execute((stored.seq, step.name.as_ref(), step.result.as_ref()))?;
-    Ok(Ok(()))
+    statement.execute((seq, step.name.as_ref(), step.result.as_ref()))?;
+    Ok(())
 }
 
 pub(in super::super) fn request_cancel(

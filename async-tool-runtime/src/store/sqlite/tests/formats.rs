@@ -1,10 +1,12 @@
-//! Records that a newer version wrote.
+//! Records that another version wrote.
 
 use rusqlite::Connection;
 use tokio::time::advance;
 
+use super::connection::File;
+use super::schema::MIGRATIONS;
 use super::*;
-use crate::store::{Filter, Owner};
+use crate::store::{Answered, End, Epoch, Filter, Input, Outcome, Owner, Question, Status};
 
 #[tokio::test(start_paused = true)]
 async fn records_of_a_newer_version_are_left_alone() {
@@ -17,7 +19,7 @@ async fn records_of_a_newer_version_are_left_alone() {
     claim(&*store, lease(), "b", 1).await;
     let connection = Connection::open(place.path()).expect("it opens");
     connection
-        .execute_batch("UPDATE tasks SET format = 2, status = 7 * status")
+        .execute_batch("UPDATE tasks SET format = 99, status = 7 * status")
         .expect("it is ours");
     let ours = queued(&*store, task("a")).await;
 
@@ -50,4 +52,80 @@ async fn records_of_a_newer_version_are_left_alone() {
             .next
             .is_none_or(|next| next >= Duration::from_secs(1))
     );
+}
+
+/// What it wrote of a task that is being worked on, and of one that waits.
+const FIRST_VERSION: &str = r#"
+    INSERT INTO namespaces (ns, name, records) VALUES (1, 'test', 2);
+    INSERT INTO tasks (seq, ns, id, format, status, epoch, revision, report, attempt, max_attempts,
+        owner, created_at, started_at, deadline, retention, keys, tool, outcome)
+      VALUES (1, 1, x'00000000000000000000000000000001', 1, 1, 1, 2, 0, 1, 1,
+          x'00000000000000000000000000000009', 0, 0, 9999999999999, 60000, 0, 'a', NULL),
+        (2, 1, x'00000000000000000000000000000002', 1, 0, 0, 1, 0, 0, 1,
+          NULL, 0, NULL, 9999999999999, 60000, 0, 'a', NULL);
+    INSERT INTO arguments VALUES (1, '{}'), (2, '{}');
+    INSERT INTO sessions VALUES (1, x'00000000000000000000000000000009', 1, 15000);
+    INSERT INTO queues VALUES (1, 'a', 1);
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let place = Place::new();
+    let file = File::prepare(&place.path()).expect("it is created");
+    let first = file
+        .writer(&MIGRATIONS[..1], Duration::from_millis(300))
+        .map_err(StoreError::from)
+        .expect("it opens");
+    first.execute_batch(FIRST_VERSION).expect("it works");
+    // A process of the first version has it open meanwhile.
+    let store = place.store().await;
+    let format = |id: TaskId| -> u32 {
+        let sql = "SELECT format FROM tasks WHERE id = ?1";
+        let found = first.query_row(sql, [id.to_bytes()], |row| row.get(0));
+        found.expect("it is there")
+    };
+
+    let ids = [1, 2].map(|last| {
+        let mut bytes = [0; 16];
+        bytes[15] = last;
+        TaskId::from_bytes(bytes)
+    });
+    let claimed = claim(&*store, lease(), "a", 5).await;
+    assert_eq!(claimed[0].id, ids[1]);
+    let ask = async |id, key: &str| {
+        let question = Question::new(key, "sure?", "true", Epoch(0));
+        let asked = store.ask(id, Epoch(1), vec![question], 0).await;
+        assert_eq!(asked.expect("it works"), Ok(()));
+    };
+    let read = async |id| {
+        let found = store.get(id).await.expect("it works");
+        found.expect("it is there")
+    };
+    assert_eq!(read(ids[0]).await.input, None);
+    assert_eq!(
+        format(ids[0]),
+        1,
+        "who knows of no questions goes on with it"
+    );
+    ask(ids[0], "q").await;
+    assert_eq!(format(ids[0]), TaskRecord::FORMAT);
+    assert_eq!(format(ids[1]), 1);
+    assert_eq!(read(ids[0]).await.status, Status::InputRequired);
+    let answered = store.answer(ids[0], "q", "1".into()).await;
+    assert_eq!(answered.expect("it works"), Some(Answered::Recorded));
+    let left = read(ids[0]).await.input;
+    assert_eq!(
+        left.map(|input| Input::clone(&input).questions),
+        Some(vec![])
+    );
+    assert_eq!(format(ids[0]), TaskRecord::FORMAT);
+
+    let new = queued(&*store, task("a")).await;
+    assert_eq!(format(new), 1);
+    let record = claim(&*store, lease(), "a", 1).await.remove(0);
+    ask(record.id, "q").await;
+    let end = End::new(Outcome::Completed("1".into()), 0);
+    let finished = store.finish(new, Epoch(1), end).await.expect("it works");
+    assert_eq!((finished, read(new).await.input), (Ok(()), None));
+    check_integrity(&place);
 }

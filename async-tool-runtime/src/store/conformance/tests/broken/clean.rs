@@ -55,8 +55,13 @@ impl Namespace {
                 .flatten()
                 .boxed();
         }
+        let quiet = Arc::clone(&self.quiet);
         let told = move |change: &Change| {
             future::ready(match flaw {
+                Some(Flaw::QuestionsAreNoNews) => match change {
+                    Change::Task(id) => !lock(&quiet).contains(id),
+                    _ => true,
+                },
                 Some(Flaw::NoTaskChanges) => !matches!(change, Change::Task(_)),
                 Some(Flaw::NoCancelChanges) => !matches!(change, Change::Cancel(_)),
                 Some(Flaw::NoQueuedChanges) => !matches!(change, Change::Queued),

@@ -62,7 +62,7 @@ flaws! {
     the_first_end_wins: SecondEndIsFine, LastEndWins;
     finish_keeps_the_last_log_lines: EndLosesLog;
     finish_uses_the_result_put_ahead: ResultAheadIsLost;
-    an_ended_task_keeps_no_arguments_and_steps: ArgumentsForEver, StepsForEver;
+    an_ended_task_keeps_no_arguments_and_steps: ArgumentsForEver, StepsForEver, QuestionsForEver;
     a_lingering_task_keeps_its_concurrency_key: NothingLingers;
 
     release_of_what_has_not_begun_counts_no_attempt: ReleaseCountsTheAttempt, ReleaseGoesToTheEnd;
@@ -77,6 +77,20 @@ flaws! {
     a_step_is_recorded_once: LastStepWins;
     record_step_needs_the_epoch: StepOfAnyEpoch;
     steps_survive_attempts: StepsOfThisAttempt, StepsByName;
+
+    ask_shows_what_the_attempt_waits_for: AskKeepsTheStatus, ListHidesQuestions, QuestionsByKey;
+    ask_replaces_what_the_attempt_asked: AskAdds;
+    ask_needs_the_epoch: AskOfAnyEpoch;
+    asking_the_same_again_changes_nothing: AskingAgainIsNews;
+    ask_leaves_out_what_was_answered: AskOpensTheAnswered;
+    questions_survive_attempts: QuestionsOfThisAttempt, OldQuestionsAreShown, AllQuestions;
+    answer_records_a_step: AnswerIsNoStep, AnswerIsRewritten;
+    the_last_answer_lets_the_task_work: FirstAnswerIsEnough, WaitsForEver;
+    the_first_answer_stays: LastAnswerWins, SecondAnswerIsFine;
+    racing_answers_record_one: AnswerReadsThenWrites;
+    answer_needs_a_question: AnswersAnything;
+    answer_leaves_an_ended_task: AnswerOfTheEnded;
+    answer_finds_no_unknown_task: AnswerOfTheUnknown;
 
     cancel_ends_a_queued_task: BackOffCannotBeCancelled;
     cancel_asks_a_working_task: CancelEndsAtOnce;
@@ -105,7 +119,7 @@ flaws! {
     reap_tells_when_to_come_again: NextIsUnknown, NextIsFromTheStart;
     reap_tells_what_is_ready: NeverReady, QueuedIsReady;
 
-    changes_tell_of_ends_and_steps: NoTaskChanges, ListensWhenPolled;
+    changes_tell_of_ends_and_steps: NoTaskChanges, ListensWhenPolled, QuestionsAreNoNews;
     changes_tell_of_cancel_requests: NoCancelChanges;
     changes_tell_of_queued_tasks: NoQueuedChanges;
     every_reader_of_changes_gets_them: OneReader;

@@ -3,6 +3,7 @@
 mod clean;
 mod create;
 mod flaw;
+mod questions;
 mod read;
 mod work;
 
@@ -62,6 +63,7 @@ impl OpenStore for Broken {
                 all: Arc::clone(&self.all),
                 flaw: self.flaw,
                 memo: Mutex::default(),
+                quiet: Arc::default(),
             })
         });
         Ok(Arc::clone(namespace) as Arc<dyn Store>)
@@ -75,6 +77,8 @@ struct Namespace {
     all: Arc<Mutex<Vec<Arc<dyn Store>>>>,
     flaw: Option<Flaw>,
     memo: Mutex<Memo>,
+    /// Tasks of which no changes are told.
+    quiet: Arc<Mutex<HashSet<TaskId>>>,
 }
 
 /// What a flaw needs to know.
@@ -92,6 +96,11 @@ struct Memo {
     reports: u64,
     results: HashMap<TaskId, Arc<str>>,
     steps: HashMap<TaskId, Vec<StepRecord>>,
+    /// The last ones that were seen.
+    inputs: HashMap<TaskId, Arc<Input>>,
+    /// All that were asked; where the flaw is about those that were answered,
+    /// they alone.
+    asked: HashMap<TaskId, Vec<Question>>,
     lines: HashMap<TaskId, Vec<LogLine>>,
     reasons: HashMap<TaskId, Arc<str>>,
     next: Option<Option<Duration>>,
@@ -198,7 +207,7 @@ impl Store for Namespace {
         questions: Vec<Question>,
         revision: u64,
     ) -> Result<Result<(), Refused>, StoreError> {
-        self.inner.ask(id, epoch, questions, revision).await
+        self.flawed_ask(id, epoch, questions, revision).await
     }
 
     async fn answer(
@@ -207,7 +216,7 @@ impl Store for Namespace {
         key: &str,
         answer: Arc<str>,
     ) -> Result<Option<Answered>, StoreError> {
-        self.inner.answer(id, key, answer).await
+        self.flawed_answer(id, key, answer).await
     }
 
     async fn request_cancel(

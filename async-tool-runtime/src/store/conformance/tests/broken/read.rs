@@ -51,7 +51,10 @@ impl Namespace {
     }
 
     pub(super) async fn flawed_get(&self, id: TaskId) -> Result<Option<TaskRecord>, StoreError> {
-        let found = self.inner.get(id).await?;
+        let mut found = self.inner.get(id).await?;
+        if let Some(record) = &mut found {
+            self.misread_questions(record);
+        }
         let mut memo = self.memo();
         let Some(mut record) = found else {
             let expired = memo.records.get(&id).cloned();
@@ -152,6 +155,9 @@ impl Namespace {
             _ => {}
         }
         let mut listed = self.inner.list(&wrong, after, limit).await?;
+        if self.has(Flaw::ListHidesQuestions) {
+            listed.iter_mut().for_each(|record| record.input = None);
+        }
         let mut memo = self.memo();
         match self.flaw {
             Some(Flaw::OldestFirst) => listed.reverse(),

@@ -305,6 +305,10 @@ impl Namespace {
             Some(Flaw::StepsForEver | Flaw::LastStepWins | Flaw::StepsOfThisAttempt) => {
                 Ok(self.memo().steps.get(&id).cloned().unwrap_or_default())
             }
+            Some(Flaw::AnswerIsNoStep) => {
+                steps.retain(|step| !step.name.starts_with(StepRecord::ANSWER));
+                Ok(steps)
+            }
             Some(Flaw::StepsByName) => {
                 steps.sort_by(|left, right| left.name.cmp(&right.name));
                 Ok(steps)
