@@ -89,6 +89,30 @@ fn typescript_sdk_1() {
     play("ts_v1.mjs", &["family"], check_family);
 }
 
+/// The tasks of 2025-11-25.
+#[test]
+#[ignore = "these tasks are not served yet"]
+fn typescript_sdk_1_tasks() {
+    play("ts_v1.mjs", &["native"], |said| {
+        let ran = said.about("native", "ran")[0];
+        assert_eq!(ran["seen"][0], "created working", "{ran}");
+        assert_eq!(text(&ran["result"]), "native took 1 s", "{ran}");
+        check_progress(&ran["progress"]);
+
+        let failed = said.about("native", "failed")[0];
+        assert_eq!(failed["seen"][0], "created working", "{failed}");
+        assert_eq!(failed["result"]["isError"], true, "{failed}");
+        assert!(text(&failed["result"]).contains("always fails"), "{failed}");
+
+        let stopped = said.about("native", "stopped")[0];
+        assert_eq!(stopped["answer"]["status"], "cancelled", "{stopped}");
+        let seen = stopped["seen"].as_array().expect("a list");
+        assert_eq!(seen.last(), Some(&Value::from("cancelled")), "{stopped}");
+
+        check_questions(said, &[&said.about("native", "answered")[0]["result"]]);
+    });
+}
+
 /// The tasks of 2026-07-28, and the tools as they are for whom that is too
 /// much.
 #[test]
