@@ -392,3 +392,48 @@ impl fmt::Display for BuildError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_log::Log;
+    use crate::{AsyncTool, BoxError, Call, Descriptor, Retry};
+
+    struct Asking(&'static Descriptor);
+
+    impl AsyncTool for Asking {
+        type Input = crate::test_tool::Sleep;
+        type Output = ();
+
+        fn descriptor(&self) -> &'static Descriptor {
+            self.0
+        }
+
+        async fn run(&self, _: Self::Input, _: Call<'_>) -> Result<(), BoxError> {
+            Ok(())
+        }
+    }
+
+    async fn warning(tool: &'static Descriptor) -> String {
+        let (log, _guard) = Log::capture();
+        let registry = Registry::new().with(Asking(tool));
+        let built = AsyncTools::builder().registry(registry).build().await;
+        assert!(built.is_ok());
+        log.text()
+    }
+
+    #[tokio::test]
+    async fn a_tool_that_asks_and_is_not_started_again_gives_a_warning() {
+        static ONCE: Descriptor = Descriptor::new("once").interactive();
+        static AGAIN: Descriptor = Descriptor::new("again")
+            .interactive()
+            .on_interrupt(OnInterrupt::Retry)
+            .retry(Retry::new(3));
+        let warned = warning(&ONCE).await;
+        assert!(
+            warned.contains("once") && warned.contains("on_interrupt"),
+            "{warned}"
+        );
+        assert!(!warning(&AGAIN).await.contains("on_interrupt"));
+    }
+}

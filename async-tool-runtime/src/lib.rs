@@ -22,6 +22,8 @@ mod steps;
 pub mod store;
 mod task;
 #[cfg(test)]
+mod test_log;
+#[cfg(test)]
 mod test_tool;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

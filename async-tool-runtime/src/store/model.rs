@@ -269,7 +269,10 @@ impl Pair {
     }
 
     async fn release(&mut self) {
-        let id = self.id();
+        let id = match self.dice.roll(2) {
+            0 => self.id(),
+            _ => self.id_of(|record| record.input.is_some()).await,
+        };
         let epoch = self.epoch(id).await;
         let release = match self.dice.roll(3) {
             0 => Release::NotStarted,
@@ -306,8 +309,13 @@ impl Pair {
     }
 
     async fn ask(&mut self) {
-        let works = |record: &TaskRecord| record.owner.is_some() && !record.status.is_terminal();
-        let id = self.id_of(works).await;
+        let asked_before = self.dice.roll(2) == 0;
+        let id = self
+            .id_of(|record| {
+                let works = record.owner.is_some() && !record.status.is_terminal();
+                works && (record.input.is_some() || !asked_before)
+            })
+            .await;
         let epoch = self.epoch(id).await;
         self.revision += self.dice.roll(2);
         let mut questions = Vec::new();
@@ -338,6 +346,7 @@ impl Pair {
         let model = self.model.ask(id, epoch, questions.clone(), revision).await;
         let store = self.store.ask(id, epoch, questions, revision).await;
         same("ask", model.expect("memory"), store.expect("it works"));
+        self.look_at(id).await;
     }
 
     async fn answer(&mut self) {

@@ -1,10 +1,7 @@
 //! A tool of the handler's has the name of one of ours.
 
-use std::io;
-
-use tracing_subscriber::fmt::MakeWriter;
-
 use super::*;
+use crate::test_log::Log;
 
 /// A handler which says what tools it has, as `#[tool_handler]` makes them do.
 #[derive(Debug)]
@@ -31,42 +28,9 @@ fn a_handler_that_tells_its_tools_is_refused_with_all_clashing_names() {
     assert!(Composed::new(Ours::shared(), Telling(&["build", "its_own"])).is_ok());
 }
 
-/// The log as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().expect("no panic").clone()).expect("text")
-    }
-}
-
-impl io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Log {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn a_clash_that_shows_in_a_list_is_logged_once_and_ours_win() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::capture();
 
     let ours = Ours::shared();
     let inner = Paged {

@@ -1,16 +1,14 @@
 //! The log, and how it gets back into the file.
 
-use std::io;
-use std::sync::Mutex;
 use std::time::Instant;
 
 use rusqlite::Connection;
-use tracing_subscriber::fmt::MakeWriter;
 
 use super::checkpoints::Checkpoints;
 use super::connection::{self, File};
 use super::schema::MIGRATIONS;
 use super::*;
+use crate::test_log::Log;
 
 /// How many pages the log has, and how many of them are in the file.
 fn log(connection: &Connection) -> (i64, i64) {
@@ -27,32 +25,9 @@ fn write(connection: &Connection, pages: usize) {
     inserted.expect("it is ours");
 }
 
-#[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<u8>>>);
-
-impl io::Write for Said {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().expect("no panic").write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl MakeWriter<'_> for Said {
-    type Writer = Self;
-
-    fn make_writer(&self) -> Self {
-        self.clone()
-    }
-}
-
 #[test]
 fn a_reader_of_the_file_stalls_nobody_twice() {
-    let said = Said::default();
-    let subscriber = tracing_subscriber::fmt().with_writer(said.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (said, _guard) = Log::capture();
 
     let place = Place::new();
     let file = File::prepare(&place.path()).expect("it is created");
@@ -91,8 +66,7 @@ fn a_reader_of_the_file_stalls_nobody_twice() {
     let (pages, written) = log(&writer);
     assert!(pages > until && written >= until, "{written} of {pages}");
 
-    let said = said.0.lock().expect("no panic").clone();
-    let said = String::from_utf8(said).expect("text");
+    let said = said.text();
     assert_eq!(said.matches("reads the file").count(), 1, "{said}");
 }
 
