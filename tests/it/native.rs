@@ -288,7 +288,7 @@ async fn a_question_is_an_elicitation_and_is_answered_by_an_update() {
     let ack = raw
         .request(
             "tasks/update",
-            update(json!({"other": {"action": "decline"}})),
+            update(json!({"other": {"action": "decline"}, "and another": "yes"})),
         )
         .await;
     assert_eq!(result(ack), json!({"resultType": "complete"}));

@@ -123,21 +123,32 @@ impl ToolServer {
         responses: rmcp::model::InputResponses,
     ) -> Result<(), ErrorData> {
         for (key, response) in responses {
-            let answer = Answer::from_value(response).ok_or_else(|| {
-                ErrorData::invalid_params(
-                    format!(
-                        "inputResponses/{key}: must be the result of an elicitation, with \
-                         an action of accept, decline or cancel, and content to accept"
-                    ),
-                    None,
-                )
-            })?;
+            let Some(answer) = Answer::from_value(response) else {
+                if self.is_open(asker, id, &key).await? {
+                    return Err(ErrorData::invalid_params(
+                        format!(
+                            "inputResponses/{key}: must be the result of an elicitation, with \
+                             an action of accept, decline or cancel, and content to accept"
+                        ),
+                        None,
+                    ));
+                }
+                continue;
+            };
             match self.engine.answer(asker, id, &key, &answer).await {
                 Ok(_) | Err(Refusal::QuestionClosed(_)) => {}
                 Err(refusal) => return Err(error(refusal)),
             }
         }
         Ok(())
+    }
+
+    /// Whether a task asks a question, and has no answer yet.
+    async fn is_open(&self, asker: Asker<'_>, id: TaskId, key: &str) -> Result<bool, ErrorData> {
+        let status = self.engine.status(asker, id, Wait::none(), None).await;
+        let view = status.map_err(error)?;
+        let is_open = view.record.open_questions().any(|open| *open.key == *key);
+        Ok(is_open)
     }
 
     /// `tasks/cancel`: asks the task to stop, and waits for nothing.
