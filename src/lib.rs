@@ -35,6 +35,7 @@
 //!   `RedisStore` (feature `redis`), given to [`AsyncToolsBuilder::store`], or
 //!   [`store::from_url`];
 //!   [`AsyncTools::run_worker`] for a process that only executes.
+//! - For programs that call tools: `client` (feature `client`).
 //! - For tests: `testing` (feature `testing`), a client and a server in one
 //!   process on a clock that can be paused.
 //! - For authors of stores: [`store`].
@@ -69,6 +70,7 @@
 //!   `postgres-tls`: by TLS, if need be.
 //! - `redis`: `RedisStore`, tasks in a Redis or Valkey server that many replicas
 //!   share; with `redis-tls` over TLS, with `redis-cluster` in a cluster.
+//! - `client`: the module of that name, which calls tasks on a server.
 //! - `testing`: the module of that name.
 //! - `conformance`: `store::conformance`, a test suite for stores.
 #![cfg_attr(docsrs, feature(doc_cfg))]

@@ -6,6 +6,8 @@
 
 mod builder;
 mod catalog;
+#[cfg(feature = "client")]
+pub mod client;
 mod context;
 mod descriptor;
 mod engine;

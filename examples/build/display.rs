@@ -3,9 +3,8 @@
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
+use async_tool::client::{Snapshot, Status};
 use indicatif::{ProgressBar, ProgressStyle};
-
-use crate::client::{Snapshot, Status};
 
 /// In a log, a step that takes long is mentioned this often.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -31,7 +30,10 @@ impl Display {
     }
 
     /// Shows a task that is under way.
-    pub(crate) fn show<R>(&mut self, snapshot: &Snapshot<R>) {
+    pub(crate) fn show(&mut self, snapshot: &Snapshot) {
+        if snapshot.status.is_terminal() {
+            return;
+        }
         match self {
             Self::Bar(bar) => draw(bar, snapshot),
             Self::Lines { last } => {
@@ -55,8 +57,8 @@ impl Display {
     }
 }
 
-fn draw<R>(bar: &ProgressBar, snapshot: &Snapshot<R>) {
-    let counted = snapshot.progress.current.zip(snapshot.progress.total);
+fn draw(bar: &ProgressBar, snapshot: &Snapshot) {
+    let counted = snapshot.current.zip(snapshot.total);
     let template = match counted {
         Some(_) => "{spinner} {prefix} [{bar:30}] {pos}/{len} {wide_msg}",
         None => "{spinner} {prefix} {wide_msg}",
@@ -72,8 +74,8 @@ fn draw<R>(bar: &ProgressBar, snapshot: &Snapshot<R>) {
     bar.set_message(message(snapshot));
 }
 
-fn line<R>(snapshot: &Snapshot<R>) -> String {
-    let counted = snapshot.progress.current.zip(snapshot.progress.total);
+fn line(snapshot: &Snapshot) -> String {
+    let counted = snapshot.current.zip(snapshot.total);
     let count = counted.map(|(current, total)| format!("{current}/{total}"));
     let parts = [step(snapshot), count.unwrap_or_default(), message(snapshot)];
     let parts = parts.iter().filter(|part| !part.is_empty());
@@ -81,9 +83,8 @@ fn line<R>(snapshot: &Snapshot<R>) -> String {
 }
 
 /// Such as `[2/3] compile`.
-fn step<R>(snapshot: &Snapshot<R>) -> String {
-    let progress = &snapshot.progress;
-    match (&progress.step, progress.step_number, progress.step_count) {
+fn step(snapshot: &Snapshot) -> String {
+    match (&snapshot.step, snapshot.step_number, snapshot.step_count) {
         (Some(step), Some(number), Some(count)) => format!("[{number}/{count}] {step}"),
         (Some(step), ..) => step.clone(),
         _ if snapshot.status == Status::Queued => "waiting for its turn".to_owned(),
@@ -92,45 +93,32 @@ fn step<R>(snapshot: &Snapshot<R>) -> String {
 }
 
 /// What is being done, and how long all of it may still take.
-fn message<R>(snapshot: &Snapshot<R>) -> String {
-    match snapshot.eta_seconds {
-        Some(seconds) => format!("(about {seconds} s left) {}", snapshot.message),
-        None => snapshot.message.clone(),
+fn message(snapshot: &Snapshot) -> String {
+    let message = snapshot.message.as_deref().unwrap_or_default();
+    match snapshot.eta {
+        Some(eta) => format!("(about {} s left) {message}", eta.as_secs()),
+        None => message.to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
-
     use super::*;
-
-    #[track_caller]
-    fn check(snapshot: Value, expected: &str) {
-        let snapshot: Snapshot<()> = serde_json::from_value(snapshot).unwrap();
-        assert_eq!(line(&snapshot), expected);
-    }
 
     #[test]
     fn a_line_says_what_the_snapshot_says() {
-        check(
-            json!({
-                "task_id": "7", "status": "working", "done": false, "message": "compiling syn",
-                "progress": {
-                    "current": 33, "total": 80, "fraction": 0.47,
-                    "step": "compile", "step_number": 2, "step_count": 3,
-                },
-                "eta_seconds": 21, "poll_after_seconds": 8,
-            }),
-            "[2/3] compile 33/80 (about 21 s left) compiling syn",
-        );
-        check(
-            json!({"task_id": "7", "status": "working", "done": false}),
-            "starting",
-        );
-        check(
-            json!({"task_id": "7", "status": "queued", "done": false}),
-            "waiting for its turn",
+        let mut snapshot = Snapshot::new(Status::Queued);
+        assert_eq!(line(&snapshot), "waiting for its turn");
+        snapshot.status = Status::Working;
+        assert_eq!(line(&snapshot), "starting");
+        snapshot.step = Some("compile".to_owned());
+        (snapshot.step_number, snapshot.step_count) = (Some(2), Some(3));
+        (snapshot.current, snapshot.total) = (Some(33), Some(80));
+        snapshot.eta = Some(Duration::from_secs(21));
+        snapshot.message = Some("compiling syn".to_owned());
+        assert_eq!(
+            line(&snapshot),
+            "[2/3] compile 33/80 (about 21 s left) compiling syn"
         );
     }
 }

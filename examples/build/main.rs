@@ -6,8 +6,8 @@
 //!
 //! The server is this same program, started as a child process that speaks MCP
 //! on its standard input and output, as a host would start it. What a program
-//! does with an asynchronous tool is in `follow` below: call `build_initiate`,
-//! then `build_status` until the task is done. Ctrl-C calls `build_cancel`.
+//! does with an asynchronous tool is in `follow` below: call it, look at its
+//! progress until there is no more, and take its result. Ctrl-C cancels it.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -16,7 +16,6 @@
 
 #[path = "../build_tools/mod.rs"]
 mod build_tools;
-mod client;
 mod display;
 mod report;
 #[path = "../shared/store.rs"]
@@ -25,18 +24,23 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-use std::io;
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use async_tool::client::{CallError, TaskClient};
 use async_tool::{AsyncTools, BoxError};
 use build_tools::report::BuildReport;
 use build_tools::workspace::Workspace;
+use build_tools::{BuildInput, BuildTool};
 use clap::Parser;
-use client::{BuildServer, Snapshot, Status};
 use display::Display;
+use rmcp::service::RunningService;
+use rmcp::transport::TokioChildProcess;
+use rmcp::{RoleClient, ServiceExt};
+use tokio::process::Command;
 use tokio::signal::ctrl_c;
 
 /// Status is asked for this often, to keep the bar moving. A model, for which
@@ -67,7 +71,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.serve {
         Some(root) => serve(root).await,
-        None => build(&cli).await,
+        None => build(cli).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");
@@ -78,7 +82,7 @@ async fn main() -> ExitCode {
 /// The server side, complete.
 async fn serve(root: &Path) -> Result<ExitCode, BoxError> {
     let builder = AsyncTools::builder()
-        .tool(build_tools::BuildTool)
+        .tool(BuildTool)
         .state(Workspace::open(root)?)
         .single_user();
     let builder = store::attach(builder, None, root).await?;
@@ -87,56 +91,80 @@ async fn serve(root: &Path) -> Result<ExitCode, BoxError> {
 }
 
 /// The client side.
-async fn build(cli: &Cli) -> Result<ExitCode, BoxError> {
+async fn build(cli: Cli) -> Result<ExitCode, BoxError> {
     let project = cli.project.canonicalize().map_err(|error| {
         let project = cli.project.display();
         format!("cannot open the project `{project}`: {error}")
     })?;
-    let server = BuildServer::start(&project).await?;
-    let ended = follow(&server, &project, cli, ctrl_c()).await;
-    server.close().await;
+    let tasks = TaskClient::new(start_server(&project).await?).with_refresh(REFRESH);
+    let input = BuildInput {
+        project,
+        release: cli.release,
+        features: cli.features,
+    };
+    let built = follow(&tasks, input, interrupted()).await;
+    tasks.close().await;
 
-    let task = ended?;
-    if let Some(result) = &task.result {
-        report::print(result);
-    }
-    if let Some(failure) = &task.error {
-        report::print_failure(failure);
-    }
-    Ok(match task.status {
-        Status::Completed => ExitCode::SUCCESS,
-        Status::Cancelled => {
-            eprintln!("cancelled: {}", task.message);
-            ExitCode::from(INTERRUPTED)
+    match built {
+        Ok(report) => {
+            report::print(&report);
+            Ok(ExitCode::SUCCESS)
         }
-        _ => ExitCode::FAILURE,
-    })
+        Err(CallError::Failed { failure, .. }) => {
+            report::print_failure(&failure);
+            Ok(ExitCode::FAILURE)
+        }
+        Err(CallError::Cancelled { reason, .. }) => {
+            eprintln!("cancelled: {reason}");
+            Ok(ExitCode::from(INTERRUPTED))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Starts this program once more, as the server of the projects below `root`.
+async fn start_server(root: &Path) -> Result<RunningService<RoleClient, ()>, BoxError> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("--serve").arg(root);
+    // The terminal sends Ctrl-C to a whole process group; only this program
+    // shall hear it, and cancel the build in order.
+    #[cfg(unix)]
+    command.process_group(0);
+    Ok(().serve(TokioChildProcess::new(command)?).await?)
+}
+
+/// Completes with Ctrl-C.
+async fn interrupted() {
+    if let Err(error) = ctrl_c().await {
+        eprintln!("Ctrl-C will not cancel the build: {error}");
+        pending::<()>().await;
+    }
 }
 
 /// Starts a build and follows it to its end; cancels it when `interrupted`
 /// completes.
 async fn follow(
-    server: &BuildServer,
-    project: &Path,
-    cli: &Cli,
-    interrupted: impl Future<Output = io::Result<()>>,
-) -> Result<Snapshot<BuildReport>, BoxError> {
+    tasks: &TaskClient,
+    input: BuildInput,
+    interrupted: impl Future<Output = ()>,
+) -> Result<BuildReport, CallError> {
     let mut interrupted = pin!(interrupted);
     let mut cancelling = false;
     let mut display = Display::new();
 
-    let mut task = server.initiate(project, cli.release, &cli.features).await?;
-    while !task.done {
-        display.show(&task);
-        task = tokio::select! {
-            snapshot = server.status(&task.task_id, REFRESH) => snapshot?,
-            signal = &mut interrupted, if !cancelling => {
-                signal?;
+    let mut task = tasks.call::<BuildTool>(input).start().await?;
+    loop {
+        tokio::select! {
+            snapshot = task.next() => match snapshot {
+                Some(snapshot) => display.show(&snapshot?),
+                None => break,
+            },
+            () = &mut interrupted, if !cancelling => {
                 cancelling = true;
-                server.cancel(&task.task_id, "interrupted with Ctrl-C").await?
+                task.cancel("interrupted with Ctrl-C").await?;
             }
-        };
+        }
     }
     display.finish();
-    Ok(task)
+    task.await
 }

@@ -1,10 +1,10 @@
 //! Prints how a build ended.
 
+use async_tool::client::Failure;
 use indicatif::HumanBytes;
 use serde::Deserialize;
 
 use crate::build_tools::report::{BuildReport, CompileFailure, Diagnostic, Profile};
-use crate::client::Failure;
 
 /// Prints what was built on standard output, and warnings on standard error.
 pub(crate) fn print(report: &BuildReport) {
@@ -30,7 +30,7 @@ pub(crate) fn print(report: &BuildReport) {
 /// Prints why nothing was built on standard error: the compiler's errors, if
 /// there are any.
 pub(crate) fn print_failure(failure: &Failure) {
-    if let Ok(details) = CompileFailure::deserialize(&failure.details) {
+    if let Some(Ok(details)) = failure.details.as_ref().map(CompileFailure::deserialize) {
         print_diagnostics(&details.errors, details.errors_omitted);
         if !details.output.is_empty() {
             eprintln!("{}\n", details.output);

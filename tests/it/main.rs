@@ -5,6 +5,8 @@ mod adversarial;
 mod again;
 mod asking;
 mod beside;
+#[cfg(feature = "client")]
+mod client;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod doors;

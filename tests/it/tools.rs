@@ -34,7 +34,7 @@ pub(crate) struct Rested {
 
 /// Sleep for a while.
 #[async_tool(cancel_grace = "2s")]
-async fn nap(
+pub(crate) async fn nap(
     /// How long, in milliseconds.
     millis: u64,
     /// Ignore requests to stop.
@@ -59,7 +59,7 @@ async fn nap(
 /// How to end.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-enum How {
+pub(crate) enum How {
     Error,
     Panic,
     Quota,
@@ -72,7 +72,7 @@ enum How {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct Odd {
+pub(crate) struct Odd {
     number: f64,
     text: String,
     /// Keys of JSON objects are strings, and a tuple is none.
@@ -81,7 +81,7 @@ struct Odd {
 
 /// End in an odd way.
 #[async_tool]
-async fn odd(how: How) -> anyhow::Result<Odd> {
+pub(crate) async fn odd(how: How) -> anyhow::Result<Odd> {
     let odd = Odd {
         number: 1.0,
         text: String::new(),
@@ -133,7 +133,7 @@ fn quota() -> ToolError {
 
 /// Work in steps, a second for each unit.
 #[async_tool(timeout = "1h", max_wait = "2h", title = "Work in steps")]
-async fn work(units: u64, task: &TaskContext) -> u64 {
+pub(crate) async fn work(units: u64, task: &TaskContext) -> u64 {
     let steps = task.progress().steps(["prepare", "work", "tidy"]);
     for step in ["prepare", "work", "tidy"] {
         steps.start(step);
@@ -156,7 +156,7 @@ async fn quick(millis: u64) -> u64 {
 
 /// One at a time, one waiting.
 #[async_tool(concurrency = 1, queue = 1, max_wait = "1m")]
-async fn single(millis: u64) {
+pub(crate) async fn single(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 

@@ -107,7 +107,7 @@ impl Following {
     async fn changed(&mut self) {
         let live = self.engine.worker.get(self.id);
         let pause = match live {
-            Some(live) if !live.waiting.is_shown_as_stored() => PAUSE,
+            Some(live) if !live.waiting.is_stored() => PAUSE,
             _ => Duration::from_millis(fastrand::u64(RE_READ_MILLIS)),
         };
         tokio::select! {

@@ -1,5 +1,5 @@
-//! The MCP side: what rmcp calls. Beside the test client, only this names
-//! rmcp's types (invariant 9).
+//! The MCP side: what rmcp calls. Beside the clients, only this names rmcp's
+//! types (invariant 9).
 
 mod compose;
 mod define;

@@ -50,7 +50,7 @@ impl From<SocketAddr> for Target {
 }
 
 impl Target {
-    async fn connect(self) -> Result<RunningService<RoleClient, ()>, Broken> {
+    pub(crate) async fn connect(self) -> Result<RunningService<RoleClient, ()>, Broken> {
         let http =
             |address| StreamableHttpClientTransport::from_uri(format!("http://{address}/mcp"));
         match self {

@@ -20,4 +20,4 @@ pub(crate) mod frozen;
 pub(crate) mod host;
 pub(crate) mod kills;
 pub(crate) mod ledger;
-mod tools;
+pub(crate) mod tools;

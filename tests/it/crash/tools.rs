@@ -28,7 +28,7 @@ async fn once(number: u64, millis: u64, task: &TaskContext, ledger: &Ledger) -> 
 
 /// Has steps, whose results it adds.
 #[async_tool(on_interrupt = "retry")]
-async fn staged(
+pub(crate) async fn staged(
     number: u64,
     millis: u64,
     task: &TaskContext,

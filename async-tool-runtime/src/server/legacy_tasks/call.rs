@@ -69,7 +69,13 @@ impl ToolServer {
             let principal = self.principal.of(context)?;
             let arguments = request.arguments.unwrap_or_default();
             let started = self
-                .start_native(member, entry, principal.clone(), arguments, context)
+                .start_native(
+                    member,
+                    entry,
+                    principal.clone(),
+                    serde_json::Value::Object(arguments),
+                    context,
+                )
                 .await?;
             Ok((principal, started))
         });

@@ -1,10 +1,7 @@
 //! `tasks/result`: waits for the end, and asks the client meanwhile what the
 //! task asks.
 
-use rmcp::model::{
-    CancelledNotificationParam, ClientResult, ElicitRequest, RequestMetaObject, ServerRequest,
-    ServerResult,
-};
+use rmcp::model::{RequestMetaObject, ServerResult};
 use rmcp::service::{PeerRequestOptions, RequestContext};
 use rmcp::{ErrorData, RoleServer};
 use serde_json::Value;
@@ -12,10 +9,9 @@ use serde_json::Value;
 use super::plain;
 use super::shape::{self, related};
 use crate::engine::{Asker, Until, View, Wait};
-use crate::input::Answer;
 use crate::refusal::Refusal;
 use crate::server::ToolServer;
-use crate::server::native::{self, elicitation_params, ending};
+use crate::server::native::{self, elicit, elicitation_params, ending, fills_forms};
 use crate::task::{Question, TaskId};
 
 /// How often a client is asked the same that answers what does not fit.
@@ -49,9 +45,7 @@ impl ToolServer {
         id: TaskId,
         context: &RequestContext<RoleServer>,
     ) -> Result<View, Refusal> {
-        let mut asks = context
-            .client_capabilities()
-            .is_some_and(|capabilities| capabilities.elicitation.is_some());
+        let mut asks = fills_forms(context);
         let mut tries: (String, usize) = Default::default();
         loop {
             let wait = Wait {
@@ -91,37 +85,18 @@ impl ToolServer {
         let Some(params) = elicitation_params(question) else {
             return Ok(false);
         };
-        let request = ServerRequest::ElicitRequest(ElicitRequest::new(params));
         let (key, related) = related(id);
         let mut meta = RequestMetaObject::new();
         meta.insert(key, related);
         let options = PeerRequestOptions::no_options().with_meta(meta);
-        let Ok(handle) = context
-            .peer
-            .send_cancellable_request(request, options)
-            .await
-        else {
+        let answer = tokio::select! {
+            answer = elicit(&context.peer, params, options) => answer,
+            () = self.until_closed(asker, id, &question.key) => return Ok(true),
+        };
+        let Some(answer) = answer else {
+            // Others may answer.
             return Ok(false);
         };
-        let request_id = handle.id.clone();
-        let answered = tokio::select! {
-            answered = handle.await_response() => answered,
-            () = self.until_closed(asker, id, &question.key) => {
-                let reason = "it was answered otherwise, or the task has ended";
-                let withdrawn =
-                    CancelledNotificationParam::new(Some(request_id), Some(reason.to_owned()));
-                let _ = context.peer.notify_cancelled(withdrawn).await;
-                return Ok(true);
-            }
-        };
-        let Ok(ClientResult::ElicitResult(result)) = answered else {
-            // It said nothing to the question, which others may answer.
-            return Ok(false);
-        };
-        let answer = serde_json::to_value(result)
-            .ok()
-            .and_then(Answer::from_value);
-        let answer = answer.unwrap_or(Answer::Cancel);
         match self.engine.answer(asker, id, &question.key, &answer).await {
             Ok(_) | Err(Refusal::QuestionClosed(_) | Refusal::InvalidArguments(_)) => Ok(true),
             Err(refusal) => Err(refusal),

@@ -1,10 +1,12 @@
 //! Tools as the protocol's own tasks: extension `io.modelcontextprotocol/tasks`
 //! of protocol 2026-07-28 (SEP-2663).
 //!
-//! `tools/call` is in [`call`], what a task looks like in [`shape`].
+//! `tools/call` is in [`call`], that of clients without tasks in [`wait`], and
+//! what a task looks like in [`shape`].
 
 mod call;
 mod shape;
+mod wait;
 
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -18,8 +20,9 @@ use crate::engine::{Asker, Until, Wait};
 use crate::input::Answer;
 use crate::refusal::Refusal;
 use crate::task::TaskId;
-pub(crate) use call::{NotCalled, PAUSE, refused};
+pub(crate) use call::{NotCalled, refused};
 pub(crate) use shape::{detailed, elicitation_params, ending, is_wrapped, message, millis};
+pub(crate) use wait::{PAUSE, elicit, fills_forms};
 
 /// In `_meta` of a native tool in `tools/list`: a call may give a key.
 pub(crate) const HONOURS_KEYS: &str = "async-tool/idempotency";
@@ -120,21 +123,32 @@ impl ToolServer {
         responses: rmcp::model::InputResponses,
     ) -> Result<(), ErrorData> {
         for (key, response) in responses {
-            let answer = Answer::from_value(response).ok_or_else(|| {
-                ErrorData::invalid_params(
-                    format!(
-                        "inputResponses/{key}: must be the result of an elicitation, with \
-                         an action of accept, decline or cancel, and content to accept"
-                    ),
-                    None,
-                )
-            })?;
+            let Some(answer) = Answer::from_value(response) else {
+                if self.is_open(asker, id, &key).await? {
+                    return Err(ErrorData::invalid_params(
+                        format!(
+                            "inputResponses/{key}: must be the result of an elicitation, with \
+                             an action of accept, decline or cancel, and content to accept"
+                        ),
+                        None,
+                    ));
+                }
+                continue;
+            };
             match self.engine.answer(asker, id, &key, &answer).await {
                 Ok(_) | Err(Refusal::QuestionClosed(_)) => {}
                 Err(refusal) => return Err(error(refusal)),
             }
         }
         Ok(())
+    }
+
+    /// Whether a task asks a question, and has no answer yet.
+    async fn is_open(&self, asker: Asker<'_>, id: TaskId, key: &str) -> Result<bool, ErrorData> {
+        let status = self.engine.status(asker, id, Wait::none(), None).await;
+        let view = status.map_err(error)?;
+        let is_open = view.record.open_questions().any(|open| *open.key == *key);
+        Ok(is_open)
     }
 
     /// `tasks/cancel`: asks the task to stop, and waits for nothing.
