@@ -24,9 +24,8 @@ use rmcp::model::{
 };
 use rmcp::schemars::{self, JsonSchema};
 use rmcp::service::RequestContext;
-use rmcp::transport::stdio;
 use rmcp::{
-    ErrorData, RoleServer, ServerHandler, ServiceExt, prompt, prompt_handler, prompt_router, tool,
+    ErrorData, RoleServer, ServerHandler, prompt, prompt_handler, prompt_router, tool,
     tool_handler, tool_router,
 };
 use serde::{Deserialize, Serialize};
@@ -188,9 +187,6 @@ async fn main() -> Result<(), BoxError> {
 
     // An error here names the tools that both sides have, if there are any.
     let server = async_tools.wrap(Notes::new(library))?;
-    server.serve(stdio()).await?.waiting().await?;
-
-    // rmcp runs this server, so the end of its input is ours to pass on.
-    async_tools.shutdown().await;
+    server.serve_stdio().await?;
     Ok(())
 }

@@ -305,6 +305,6 @@ struct Readme;
 struct Stores;
 
 /// And so is that for many replicas.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "streamable-http"))]
 #[doc = include_str!("../docs/replicas.md")]
 struct Replicas;

@@ -47,6 +47,8 @@ pub use input::AskError;
 pub use progress::{Progress, ProgressState, Steps};
 pub use registry::Registry;
 pub use server::{AsyncTools, Composed, NameClash, Request, ServeError};
+#[cfg(feature = "streamable-http")]
+pub use server::{HttpBody, HttpLayer, HttpService};
 pub use state::Borrow;
 pub use steps::StepError;
 pub use store::MemoryStore;

@@ -169,7 +169,9 @@ impl TestServer {
         let (near, far) = tokio::io::duplex(PIPE);
         let server = tools.clone();
         tokio::spawn(async move {
-            if let Ok(service) = server.serve(near).await {
+            let (input, output) = tokio::io::split(near);
+            let transport = server.transport(input, output);
+            if let Ok(service) = server.serve(transport).await {
                 let _ = service.waiting().await;
             }
         });

@@ -15,7 +15,7 @@ const ROUNDS: Rounds = Rounds {
 };
 
 pub(crate) async fn run() -> Result<(), BoxError> {
-    let ours = HttpServer::start(echo_server().await?).await?;
+    let ours = HttpServer::of(echo_server().await?).await?;
     let plain = HttpServer::start(PlainServer::new()).await?;
     let ratio = compare(
         &Client::http(&ours.uri).await?,

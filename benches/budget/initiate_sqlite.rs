@@ -94,7 +94,7 @@ impl Side {
     async fn start<S: OpenStore + Clone>(store: &S, over_http: bool) -> Result<Self, BoxError> {
         let tools = echo_server_on(store.clone()).await?;
         let http = match over_http {
-            true => Some(HttpServer::start(tools.clone()).await?),
+            true => Some(HttpServer::of(tools.clone()).await?),
             false => None,
         };
         let mut clients = Vec::new();

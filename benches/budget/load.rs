@@ -40,7 +40,7 @@ async fn scenario(slots: usize, name: &str) -> Result<(), BoxError> {
         .slots(slots)
         .build()
         .await?;
-    let server = HttpServer::start(tools).await?;
+    let server = HttpServer::of(tools).await?;
 
     let waiting = Arc::new(Barrier::new(CALLERS as usize + 1));
     let mut callers = JoinSet::new();

@@ -96,8 +96,8 @@ async fn compare(
         client.status("echo_status", ids.next()).await.map(drop)
     };
     let servers = (
-        HttpServer::start(many.tools.clone()).await?,
-        HttpServer::start(one.tools.clone()).await?,
+        HttpServer::of(many.tools.clone()).await?,
+        HttpServer::of(one.tools.clone()).await?,
     );
     for (transport, among_many, alone) in [
         (

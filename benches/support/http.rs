@@ -1,5 +1,6 @@
 //! Servers on loopback.
 
+use async_tool::AsyncTools;
 use axum::Router;
 use rmcp::ServerHandler;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
@@ -21,12 +22,16 @@ impl HttpServer {
     where
         H: ServerHandler + Clone,
     {
-        let service: StreamableHttpService<H, LocalSessionManager> = StreamableHttpService::new(
-            move || Ok(handler.clone()),
-            LocalSessionManager::default().into(),
-            StreamableHttpServerConfig::default(),
-        );
-        let router = Router::new().nest_service("/mcp", service);
+        Self::serve(Router::new().nest_service("/mcp", service(handler))).await
+    }
+
+    /// Tools of ours, with the layer that goes around the service.
+    pub(crate) async fn of(tools: AsyncTools) -> Result<Self, BoxError> {
+        let layer = tools.http_layer();
+        Self::serve(Router::new().nest_service("/mcp", layer.layer(service(tools)))).await
+    }
+
+    async fn serve(router: Router) -> Result<Self, BoxError> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let uri = format!("http://{}/mcp", listener.local_addr()?);
         let serving = tokio::spawn(async move {
@@ -35,6 +40,17 @@ impl HttpServer {
         });
         Ok(Self { uri, serving })
     }
+}
+
+fn service<H>(handler: H) -> StreamableHttpService<H, LocalSessionManager>
+where
+    H: ServerHandler + Clone,
+{
+    StreamableHttpService::new(
+        move || Ok(handler.clone()),
+        LocalSessionManager::default().into(),
+        StreamableHttpServerConfig::default(),
+    )
 }
 
 impl Drop for HttpServer {

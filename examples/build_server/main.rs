@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use async_tool::{AsyncTools, BoxError};
+use async_tool::{AsyncTools, BoxError, Surface};
 use build_tools::workspace::Workspace;
 use clap::Parser;
 use serving::Serving;
@@ -44,6 +44,9 @@ async fn serve(cli: Cli) -> Result<(), BoxError> {
     let builder = AsyncTools::builder()
         .server_info("build-server", env!("CARGO_PKG_VERSION"))
         .instructions("Compiles and tests Cargo projects. Paths are relative to the server's root.")
+        // For clients that know nothing but tools, and for those that speak the
+        // protocol's tasks.
+        .surface([Surface::Family, Surface::Native])
         .state(Workspace::open(&cli.root)?)
         // Whoever can reach it is its user.
         .single_user()

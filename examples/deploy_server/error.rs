@@ -52,6 +52,9 @@ pub(crate) enum DeployError {
     )]
     CheckTimeout { seconds: f64, output: String },
 
+    #[error("release {release} was not approved ({why}); what was live before still is")]
+    NotApproved { release: u64, why: String },
+
     #[error("{service} has no release {number}; it has {}", listed(.existing))]
     NoRelease {
         service: String,
@@ -107,6 +110,7 @@ impl DeployError {
             Self::TooManyBytes(_) | Self::TooManyEntries(_) => "artifact_too_large",
             Self::CheckNotStarted(_) | Self::Unhealthy { .. } => "health_check_failed",
             Self::CheckTimeout { .. } => "health_check_timeout",
+            Self::NotApproved { .. } => "not_approved",
             Self::NoRelease { .. } => "release_not_found",
             Self::AlreadyLive { .. } => "already_live",
             Self::NoPrevious { .. } => "no_previous_release",

@@ -40,7 +40,7 @@ mod tests;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use async_tool::{AsyncTools, BoxError};
+use async_tool::{AsyncTools, AsyncToolsBuilder, BoxError, Surface};
 use clap::Parser;
 use deployments::Deployments;
 use serving::Serving;
@@ -65,14 +65,22 @@ async fn main() -> ExitCode {
 
 async fn serve(cli: Cli) -> Result<(), BoxError> {
     serving::log();
-    let builder = AsyncTools::builder()
+    let deployments = Deployments::open(&cli.root, &cli.artifacts)?;
+    cli.serving.run(server(deployments), &cli.root).await
+}
+
+/// The server, but for where it keeps its tasks.
+fn server(deployments: Deployments) -> AsyncToolsBuilder {
+    AsyncTools::builder()
         .server_info("deploy-server", env!("CARGO_PKG_VERSION"))
         .instructions(
             "Deploys services and rolls them back. Artifacts are paths relative to the server's \
              directory of artifacts.",
         )
+        // For clients that know nothing but tools, and for those that speak the
+        // protocol's tasks.
+        .surface([Surface::Family, Surface::Native])
         // Whoever can reach it is its user.
         .single_user()
-        .state(Deployments::open(&cli.root, &cli.artifacts)?);
-    cli.serving.run(builder, &cli.root).await
+        .state(deployments)
 }

@@ -38,7 +38,7 @@ const TEMPORARY: &str = ".tmp-";
 pub(crate) struct Service {
     directory: PathBuf,
     /// For people to read.
-    title: String,
+    pub(crate) title: String,
 }
 
 impl Service {

@@ -7,11 +7,16 @@
 //! attempt, which removes it however it ends. So unpacking and checking are no
 //! recorded steps; an attempt repeats them, unless it finds the release
 //! published, which it is by one rename and only when it is whole and healthy.
+//!
+//! A deployment to production asks for approval when nothing else is left to do:
+//! what nobody wants live would otherwise be approved before it is known to be
+//! healthy. `rollback` asks nobody, since all that it can make live was approved
+//! once, and is needed when there is no time.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use async_tool::{BoxError, Steps, TaskContext, ToolError, async_tool};
+use async_tool::{BoxError, Cancelled, Steps, TaskContext, ToolError, async_tool};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +29,21 @@ use crate::name::Name;
 use crate::release::Release;
 use crate::service::Service;
 use crate::stage::Stage;
+
+/// Where nothing becomes live that nobody has approved.
+const PRODUCTION: &str = "production";
+/// How much of an artifact's path is part of a question, in characters.
+const MAX_ASKED: usize = 500;
+
+/// Whether a release shall become live.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Approval {
+    /// Make it live. Otherwise it is removed, and what is live stays.
+    approve: bool,
+    /// Why, for whoever started the deployment.
+    #[schemars(length(max = 500))]
+    comment: Option<String>,
+}
 
 /// What a deployment has decided to do.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -63,8 +83,10 @@ pub(crate) struct RolledBack {
 /// Deploy a directory or a .tar.gz as the next release of a service: unpack it,
 /// check its health, make it live at once, and remove old releases.
 ///
-/// If it fails or is cancelled, what was live before still is, and nothing is
-/// left behind. The code `health_check_failed` comes with the check's output.
+/// In `production` it asks for approval before the release becomes live; the
+/// code `not_approved` says that somebody was against it. If it fails or is
+/// cancelled, what was live before still is, and nothing is left behind. The
+/// code `health_check_failed` comes with the check's output.
 #[async_tool(
     timeout = "30m",
     // Longer than it takes until a large file is on the disk, which nothing
@@ -72,6 +94,7 @@ pub(crate) struct RolledBack {
     cancel_grace = "2m",
     concurrency = 4,
     on_interrupt = "retry",
+    interactive,
     concurrency_key(group = "service", args(environment, service)),
     annotations(destructive = true)
 )]
@@ -97,20 +120,26 @@ pub(crate) async fn deploy(
     task: &TaskContext,
     deployments: &Deployments,
 ) -> Result<Deployed, ToolError> {
-    let steps = task.progress().weighted_steps([
+    let deployment = Deployment {
+        deployments: deployments.clone(),
+        service: deployments.service(&environment, &service),
+        production: environment.as_str() == PRODUCTION,
+        artifact,
+        task: task.clone(),
+    };
+    let steps = [
         ("verify", 2.0),
         ("plan", 0.1),
         ("unpack", 5.0),
         ("check", 5.0),
+        ("approve", 0.1),
         ("switch", 1.0),
         ("prune", 1.0),
-    ]);
-    let deployment = Deployment {
-        deployments: deployments.clone(),
-        service: deployments.service(&environment, &service),
-        artifact,
-        task: task.clone(),
-    };
+    ];
+    let steps = steps
+        .into_iter()
+        .filter(|(step, _)| deployment.production || *step != "approve");
+    let steps = task.progress().weighted_steps(steps);
 
     let job = deployment.clone();
     let verified = task
@@ -197,6 +226,7 @@ pub(crate) async fn rollback(
 struct Deployment {
     deployments: Deployments,
     service: Service,
+    production: bool,
     artifact: PathBuf,
     task: TaskContext,
 }
@@ -240,6 +270,11 @@ impl Deployment {
             steps.start("check");
             made = Some(self.check(stage, health_check).await?);
         }
+        if self.production {
+            steps.start("approve");
+            let approved = self.approve(plan).await;
+            made = hand_on(made, approved).await?;
+        }
         let job = self.clone();
         let switch = move || {
             if let Some(stage) = made {
@@ -260,11 +295,46 @@ impl Deployment {
     async fn check(&self, stage: Stage, check: Option<HealthCheck>) -> Result<Stage, DeployError> {
         let Some(check) = check else { return Ok(stage) };
         let checked = check.run(stage.path(), &self.task).await;
-        blocking(move || {
-            // A stage that is not handed on is removed.
-            checked.map(|()| stage)
-        })
-        .await
+        hand_on(stage, checked).await
+    }
+
+    /// Waits for an approval. One that was given to an attempt before this one,
+    /// or since it was killed, counts.
+    async fn approve(&self, plan: Plan) -> Result<(), DeployError> {
+        let (task, progress) = (&self.task, self.task.progress());
+        progress.message("waiting for approval");
+        let why = match task.ask::<Approval>(self.question(plan)).await {
+            Ok(Approval {
+                approve: true,
+                comment,
+            }) => {
+                progress.message("approved");
+                let comment = comment.map(|comment| format!(": {comment}"));
+                task.log(format!("approved{}", comment.unwrap_or_default()));
+                return Ok(());
+            }
+            Ok(Approval { comment, .. }) => {
+                comment.unwrap_or_else(|| "no reason was given".to_owned())
+            }
+            Err(error) if error.is_cancelled() => return Err(Cancelled.into()),
+            Err(error) => error.to_string(),
+        };
+        let release = plan.to;
+        Err(DeployError::NotApproved { release, why })
+    }
+
+    /// The same in all attempts: what is asked in other words is another
+    /// question, and has to be answered once more.
+    fn question(&self, plan: Plan) -> String {
+        let artifact = self.artifact.to_string_lossy();
+        // A name shall not look like a part of the question.
+        let artifact: String = artifact.escape_debug().take(MAX_ASKED).collect();
+        let live = match plan.from {
+            Some(number) => format!("Release {number} is live."),
+            None => "Nothing is live yet.".to_owned(),
+        };
+        let (service, number) = (&self.service.title, plan.to);
+        format!("Switch {service} to release {number}, made from \"{artifact}\"? {live}")
     }
 
     fn publish(&self, stage: Stage, sha256: Option<String>, plan: Plan) -> Result<(), DeployError> {
@@ -309,6 +379,15 @@ impl Deployment {
     }
 }
 
+/// What was made, if all went well, and otherwise its removal, which takes a
+/// while.
+async fn hand_on<T: Send + 'static>(
+    made: T,
+    checked: Result<(), DeployError>,
+) -> Result<T, DeployError> {
+    blocking(move || checked.map(|()| made)).await
+}
+
 /// Does what blocks its thread, as the body of a step.
 async fn body<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, DeployError> + Send + 'static,
@@ -338,6 +417,7 @@ mod tests {
         let deployment = Deployment {
             deployments: fixture.deployments.clone(),
             service: fixture.deployments.service(&name("test"), &name("web")),
+            production: false,
             artifact: "app".into(),
             task: TaskContext::detached("deploy"),
         };

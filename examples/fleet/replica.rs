@@ -74,11 +74,11 @@ pub(crate) async fn serve(name: &str, store: &str) -> Result<(), BoxError> {
     config.legacy_session_mode = false;
     config.json_response = true;
     let handler = tools.clone();
-    let service = StreamableHttpService::new(
+    let service = tools.http_layer().layer(StreamableHttpService::new(
         move || Ok(handler.clone()),
         Arc::new(LocalSessionManager::default()),
         config,
-    );
+    ));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
     axum::serve(listener, Router::new().nest_service("/mcp", service))

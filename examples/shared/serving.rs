@@ -104,11 +104,11 @@ async fn serve_http(
     config.json_response = stateless;
     let sessions = config.cancellation_token.clone();
     let handler = tools.clone();
-    let service = StreamableHttpService::new(
+    let service = tools.http_layer().layer(StreamableHttpService::new(
         move || Ok(handler.clone()),
         Arc::new(LocalSessionManager::default()),
         config,
-    );
+    ));
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen at {address}: {error}"))?;

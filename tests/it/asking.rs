@@ -27,6 +27,9 @@ pub(crate) struct Switch {
     /// Ask two questions at once.
     #[serde(default)]
     twice: bool,
+    /// Take so many steps before the question.
+    #[serde(default)]
+    steps: usize,
 }
 
 /// Whether to go on.
@@ -63,6 +66,15 @@ impl AsyncTool for SwitchTool {
         let task = call.context();
         let counts = call.borrow::<Counts>();
         counts[0].fetch_add(1, Ordering::SeqCst);
+        if input.steps > 0 {
+            let names: Vec<String> = (0..=input.steps).map(|step| step.to_string()).collect();
+            let steps = task.progress().steps(&names);
+            for _ in 0..input.steps {
+                steps.next();
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+            steps.next();
+        }
         let question = format!("Switch {}?", input.environment);
         let answer: Approval = match input.patience {
             Some(seconds) => {
@@ -388,12 +400,18 @@ async fn the_timeout_stands_still_while_a_task_waits_and_the_deadline_does_not()
     let end = server.finish("switch", task.id()).await;
     assert_eq!(end.error_code(), Some("timed_out"), "{}", end.text);
     assert_eq!(end["error"]["details"]["clock"], "deadline");
-    assert!(started.elapsed() < Duration::from_secs(120));
+    let moment = |name: &str| {
+        let text = end[name].as_str().expect("a time");
+        humantime::parse_rfc3339(text).expect("RFC 3339")
+    };
+    let took = moment("finished_at").duration_since(moment("created_at"));
+    assert_eq!(took.map(|took| took.as_secs()).ok(), Some(100));
+    assert!(started.elapsed() >= Duration::from_secs(100));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_task_that_waits_can_be_cancelled() {
-    let server = TestServer::start(switches(&counts())).await;
+    let server = TestServer::start(switches(&counts()).slots(1)).await;
     let task = server
         .call("switch_initiate", json!({"environment": "test"}))
         .await;
@@ -421,7 +439,7 @@ async fn a_task_that_waits_can_be_cancelled() {
 
 #[tokio::test(start_paused = true)]
 async fn a_question_that_nobody_waits_for_is_taken_back() {
-    let server = TestServer::start(switches(&counts())).await;
+    let server = TestServer::start(switches(&counts()).slots(1)).await;
     let arguments = json!({"environment": "test", "patience": 5});
     let task = server.call("switch_initiate", arguments).await;
     let snapshot = asked(&server, task.id()).await;
@@ -434,6 +452,91 @@ async fn a_question_that_nobody_waits_for_is_taken_back() {
     assert_eq!(late.error_code(), Some("question_closed"));
     let end = server.finish("switch", task.id()).await;
     assert_eq!(end["result"]["comment"], "nobody answered");
+    only_slot_is_free(&server).await;
+}
+
+/// With one slot: it is there, and only once.
+async fn only_slot_is_free(server: &TestServer) {
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..2 {
+        let arguments = json!({"environment": "test", "patience": 0});
+        tasks.push(server.call("switch_initiate", arguments).await);
+    }
+    for (task, seconds) in tasks.iter().zip([30, 60]) {
+        server.finish("switch", task.id()).await;
+        let took = started.elapsed();
+        assert!(took.as_secs().abs_diff(seconds) <= 1, "{took:?}");
+    }
+}
+
+/// Answered while another task has the slot; nobody waits for the answer when
+/// the slot is there.
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_while_the_slot_is_taken_waits_for_it() {
+    let server = TestServer::start(switches(&counts()).slots(1)).await;
+    for patience in [10, 1000] {
+        let arguments = json!({"environment": "test", "patience": patience});
+        let task = server.call("switch_initiate", arguments).await;
+        let question = asked(&server, task.id()).await;
+        // This one has the slot for half a minute.
+        let arguments = json!({"environment": "other", "patience": 0});
+        let other = server.call("switch_initiate", arguments).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        respond(&server, task.id(), &key(&question), yes()).await;
+        let end = server.finish("switch", task.id()).await;
+        assert_eq!(end["result"]["approved"], patience == 1000, "{}", end.text);
+        server.finish("switch", other.id()).await;
+        only_slot_is_free(&server).await;
+    }
+}
+
+/// Who has said yes, and then stop, means stop.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_task_does_not_go_on_with_its_answer() {
+    let counts = counts();
+    let server = TestServer::start(switches(&counts).slots(1)).await;
+    let task = server
+        .call("switch_initiate", json!({"environment": "test"}))
+        .await;
+    let question = asked(&server, task.id()).await;
+    let arguments = json!({"environment": "other", "patience": 0});
+    let other = server.call("switch_initiate", arguments).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    respond(&server, task.id(), &key(&question), yes()).await;
+    let stop = json!({"task_id": task.id()});
+    let stopped = server.call("switch_cancel", stop).await;
+    assert_eq!(stopped["status"], "cancelled", "{}", stopped.text);
+    server.finish("switch", other.id()).await;
+    assert_eq!(counts[1].load(Ordering::SeqCst), 1, "the other one's");
+    only_slot_is_free(&server).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn revision_and_progress_do_not_go_backwards_when_a_task_asks() {
+    let server = TestServer::start(switches(&counts())).await;
+    let arguments = json!({"environment": "test", "steps": 5});
+    let task = server.call("switch_initiate", arguments).await;
+    let (mut revision, mut fraction) = (0, 0.0);
+    let mut question = None;
+    loop {
+        let status = json!({"task_id": task.id()});
+        let now = server.call("switch_status", status).await;
+        assert!(now["revision"].as_u64() >= Some(revision), "{}", now.text);
+        revision = now["revision"].as_u64().expect("a number");
+        if now["done"] == true {
+            break;
+        }
+        let progress = now["progress"]["fraction"].as_f64().unwrap_or(fraction);
+        assert!(progress >= fraction, "{}", now.text);
+        fraction = progress;
+        if now["status"] == "input_required" && question.is_none() {
+            question = Some(key(&now));
+            respond(&server, task.id(), &key(&now), yes()).await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(question.is_some() && fraction > 0.7);
 }
 
 /// The worker goes away without a word, as in a crash; another one goes on.

@@ -17,11 +17,12 @@ use crate::tools::builder;
 
 /// Serves on a free port of the loopback interface; returns the URL.
 async fn serve(tools: AsyncTools) -> String {
-    let service = StreamableHttpService::new(
+    let layer = tools.http_layer();
+    let service = layer.layer(StreamableHttpService::new(
         move || Ok(tools.clone()),
         Arc::new(LocalSessionManager::default()),
         StreamableHttpServerConfig::default(),
-    );
+    ));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
         .expect("loopback");

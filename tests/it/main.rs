@@ -4,6 +4,7 @@
 mod adversarial;
 mod again;
 mod asking;
+mod beside;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(all(unix, feature = "sqlite"))]
@@ -18,6 +19,7 @@ mod fleet;
 mod http;
 mod idempotency;
 mod leases;
+mod legacy_tasks;
 mod limits;
 mod lists;
 mod native;
@@ -25,12 +27,14 @@ mod principals;
 mod progress;
 mod project;
 mod raw;
+mod raw_http;
 mod refusals;
 mod replicas;
 mod resources;
 mod schemas;
 mod sharing;
 mod shutdown;
+mod subscriptions;
 
 mod tools;
 mod upgrades;

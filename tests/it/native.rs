@@ -82,7 +82,7 @@ tool!(
     Descriptor::new("quick").inline(Duration::from_secs(1))
 );
 
-fn builder() -> AsyncToolsBuilder {
+pub(crate) fn builder() -> AsyncToolsBuilder {
     builder_of(&Runs::default())
 }
 
@@ -100,15 +100,16 @@ fn builder_of(runs: &Runs) -> AsyncToolsBuilder {
 }
 
 /// Servers on tokio's clock, so that the tests' hours pass in no time.
-async fn start(builder: AsyncToolsBuilder) -> AsyncTools {
+pub(crate) async fn start(builder: AsyncToolsBuilder) -> AsyncTools {
     TestServer::start(builder).await.tools().clone()
 }
 
-fn declaring() -> Value {
+pub(crate) fn declaring() -> Value {
     json!({"extensions": {"io.modelcontextprotocol/tasks": {}}, "elicitation": {}})
 }
 
 /// The result, without what says that it is one.
+#[expect(clippy::needless_pass_by_value, reason = "what is asked at once")]
 fn result(message: Value) -> Value {
     assert_eq!(message["jsonrpc"], "2.0");
     assert!(message.get("error").is_none(), "{message}");
@@ -128,7 +129,7 @@ fn code(message: &Value) -> i64 {
         .unwrap_or_else(|| panic!("no error: {message}"))
 }
 
-async fn create(raw: &mut Raw, tool: &str, arguments: Value) -> String {
+pub(crate) async fn create(raw: &mut Raw, tool: &str, arguments: Value) -> String {
     let created = raw
         .request("tools/call", json!({"name": tool, "arguments": arguments}))
         .await;
@@ -287,7 +288,7 @@ async fn a_question_is_an_elicitation_and_is_answered_by_an_update() {
     let ack = raw
         .request(
             "tasks/update",
-            update(json!({"other": {"action": "decline"}})),
+            update(json!({"other": {"action": "decline"}, "and another": "yes"})),
         )
         .await;
     assert_eq!(result(ack), json!({"resultType": "complete"}));
@@ -503,6 +504,197 @@ async fn older_clients_are_asked_by_a_request() {
     assert!(answer["result"].get("resultType").is_none());
 }
 
+/// The next question to a client of an older version.
+async fn question(raw: &mut Raw) -> Value {
+    raw.until(|message| message["method"] == "elicitation/create")
+        .await
+}
+
+async fn switching(raw: &mut Raw, meta: Value) -> u64 {
+    let call = json!({"name": "switch", "arguments": {"environment": "test"}, "_meta": meta});
+    raw.begin("tools/call", call).await
+}
+
+/// A host that accepts everything with nothing.
+#[tokio::test(start_paused = true)]
+async fn an_older_client_is_not_asked_for_ever() {
+    let tools = start(builder()).await;
+    let (mut raw, _) = Raw::legacy(tools, &json!({"elicitation": {}})).await;
+    let id = switching(&mut raw, json!({})).await;
+    for _ in 0..4 {
+        let question = question(&mut raw).await;
+        raw.send(&json!({
+            "jsonrpc": "2.0", "id": question["id"],
+            "result": {"action": "accept", "content": {}},
+        }))
+        .await;
+    }
+    let answer = raw.answer(id).await;
+    let text = answer["result"]["content"][0]["text"].to_string();
+    assert!(text.contains("input_dismissed"), "{answer}");
+}
+
+/// Nobody is at the keyboard, and somebody answers elsewhere; progress goes on.
+#[tokio::test(start_paused = true)]
+async fn a_question_to_an_older_client_ends_when_it_is_answered_elsewhere() {
+    let server = TestServer::start(builder().single_user()).await;
+    let (mut raw, _) = Raw::legacy(server.tools().clone(), &json!({"elicitation": {}})).await;
+    let id = switching(&mut raw, json!({"progressToken": "p"})).await;
+    let asked = question(&mut raw).await;
+    tokio::time::sleep(Duration::from_secs(40)).await;
+    let listed = server.call("task_list", json!({})).await;
+    let task = listed["tasks"][0]["task_id"].clone();
+    let status = server.call("switch_status", json!({"task_id": task})).await;
+    let answer = json!({
+        "task_id": task, "key": status["questions"][0]["key"],
+        "action": "accept", "content": {"approved": true},
+    });
+    server.call("switch_respond", answer).await;
+    let cancelled = raw
+        .until(|message| message["method"] == "notifications/cancelled")
+        .await;
+    assert_eq!(cancelled["params"]["requestId"], asked["id"]);
+    let answer = raw.answer(id).await;
+    assert_eq!(
+        answer["result"]["structuredContent"]["approved"], true,
+        "{answer}"
+    );
+    let mut last = -1.0;
+    for _ in 0..5 {
+        let progress = raw
+            .until(|message| message["method"] == "notifications/progress")
+            .await;
+        let number = progress["params"]["progress"].as_f64().expect("a number");
+        assert!(number > last, "{number} after {last}");
+        last = number;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_to_an_older_client_ends_with_the_task() {
+    let tools = start(builder()).await;
+    let (mut raw, _) = Raw::legacy(tools, &json!({"elicitation": {}})).await;
+    let id = switching(&mut raw, json!({"async-tool/max_wait_seconds": 10})).await;
+    question(&mut raw).await;
+    let answer = raw.answer(id).await;
+    let text = answer["result"]["content"][0]["text"].to_string();
+    assert!(text.contains("timed_out"), "{answer}");
+}
+
+/// A task that was asked for by a key is not one caller's alone.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_taken_back_leaves_a_task_that_others_may_know() {
+    let server = TestServer::start(builder()).await;
+    let arguments = json!({"seconds": 100, "idempotency_key": "k"});
+    let task = server.call("nap_initiate", arguments).await;
+    let mut raw = Raw::modern(server.tools().clone(), &json!({}));
+    let call = json!({
+        "name": "nap", "arguments": {"seconds": 100},
+        "_meta": {"async-tool/idempotency_key": "k"},
+    });
+    let id = raw.begin("tools/call", call).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    raw.send(&json!({
+        "jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": id},
+    }))
+    .await;
+    let end = server.finish("nap", task.id()).await;
+    assert_eq!(end["status"], "completed", "{}", end.text);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_may_come_with_a_declaration() {
+    let tools = start(builder()).await;
+    let mut raw = Raw::modern(tools.clone(), &json!({"elicitation": {}}));
+    let call = json!({"name": "switch", "arguments": {"environment": "test"}});
+    let incomplete = raw.request("tools/call", call.clone()).await["result"].clone();
+    let key = incomplete["inputRequests"]
+        .as_object()
+        .and_then(|requests| requests.keys().next().cloned())
+        .expect("a request");
+    let state = incomplete["requestState"].as_str().expect("a state");
+    let (id, _) = state.split_once('.').expect("an id");
+    let mut again = call;
+    again["requestState"] = json!(state);
+    again["inputResponses"] = json!({
+        &key: {"action": "accept", "content": {"approved": true}},
+    });
+    let mut declaring = Raw::modern(tools, &declaring());
+    // The state is that of one call.
+    let mut other = again.clone();
+    other["arguments"]["environment"] = json!("production");
+    let refused = result(declaring.request("tools/call", other).await);
+    assert_eq!(refused["isError"], true);
+    let created = declaring.request("tools/call", again).await;
+    assert_eq!(created["result"]["taskId"], id, "{created}");
+    let completed = result(until(&mut declaring, id, "completed").await);
+    assert_eq!(completed["result"]["structuredContent"]["approved"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_only_follows_links_is_asked_by_no_form() {
+    let url_only = json!({"elicitation": {"url": {}}});
+    let mut raw = Raw::modern(start(builder()).await, &url_only);
+    let call = json!({"name": "switch", "arguments": {"environment": "test"}});
+    let answer = result(raw.request("tools/call", call).await);
+    assert_eq!(answer["isError"], true, "{answer}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_update_does_not_go_backwards_after_an_answer() {
+    let mut raw = Raw::modern(start(builder()).await, &declaring());
+    let id = create(&mut raw, "switch", json!({"environment": "test"})).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let asked = until(&mut raw, &id, "input_required").await;
+    assert_eq!(asked["result"]["statusMessage"], "Switch test?");
+    let (key, _) = asked["result"]["inputRequests"]
+        .as_object()
+        .and_then(|requests| requests.iter().next())
+        .expect("a request");
+    let answer = json!({"taskId": id, "inputResponses": {
+        key: {"action": "accept", "content": {"approved": true}},
+    }});
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    raw.request("tasks/update", answer).await;
+    let time = |message: &Value| {
+        message["result"]["lastUpdatedAt"]
+            .as_str()
+            .map(str::to_owned)
+    };
+    let mut last = time(&asked);
+    for _ in 0..20 {
+        let now = raw.request("tasks/get", json!({"taskId": id})).await;
+        assert!(time(&now) >= last, "{now}");
+        last = time(&now);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert!(last > time(&asked));
+}
+
+/// A drain is waited for: the result is what the caller wants.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_gets_its_result_while_the_server_drains() {
+    let server = TestServer::start(builder()).await;
+    let mut raw = Raw::modern(server.tools().clone(), &json!({}));
+    let calls = [10, 1000].map(|seconds| json!({"name": "nap", "arguments": {"seconds": seconds}}));
+    let [short, long] = calls;
+    let short = raw.begin("tools/call", short).await;
+    let long = raw.begin("tools/call", long).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let tools = server.tools().clone();
+    let shutdown = tokio::spawn(async move { tools.shutdown().await });
+    let answer = raw.answer(short).await;
+    assert_eq!(
+        answer["result"]["structuredContent"],
+        json!({"seconds": 10}),
+        "{answer}"
+    );
+    let answer = raw.answer(long).await;
+    let text = answer["result"]["content"][0]["text"].to_string();
+    assert!(text.contains("interrupted"), "{answer}");
+    shutdown.await.expect("no panic");
+}
+
 /// rmcp takes the extension in an old client's capabilities for a declaration.
 #[tokio::test(start_paused = true)]
 async fn an_older_client_never_gets_a_task_of_the_extension() {
@@ -515,8 +707,9 @@ async fn an_older_client_never_gets_a_task_of_the_extension() {
         json!({"seconds": 5}),
         "{answer}"
     );
-    let get = raw.request("tasks/get", json!({"taskId": "T"})).await;
-    assert_eq!(code(&get), -32601);
+    let update = json!({"taskId": "T", "inputResponses": {}});
+    let update = raw.request("tasks/update", update).await;
+    assert_eq!(code(&update), -32601);
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use async_tool::AsyncTools;
-use rmcp::ServiceExt;
+use rmcp::{ServerHandler, ServiceExt};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, ReadHalf, WriteHalf};
 
@@ -19,10 +19,12 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    fn open(tools: AsyncTools, meta: Option<Value>) -> Self {
+    fn open(tools: &AsyncTools, handler: impl ServerHandler, meta: Option<Value>) -> Self {
         let (near, far) = tokio::io::duplex(64 * 1024);
+        let (input, output) = tokio::io::split(near);
+        let transport = tools.transport(input, output);
         tokio::spawn(async move {
-            if let Ok(service) = tools.serve(near).await {
+            if let Ok(service) = handler.serve(transport).await {
                 let _ = service.waiting().await;
             }
         });
@@ -38,22 +40,54 @@ impl Raw {
 
     /// A client of protocol 2026-07-28 with these capabilities.
     pub(crate) fn modern(tools: AsyncTools, capabilities: &Value) -> Self {
+        Self::modern_with(&tools.clone(), tools, capabilities)
+    }
+
+    /// The same, of a handler that these tools were wrapped around.
+    pub(crate) fn modern_with(
+        tools: &AsyncTools,
+        handler: impl ServerHandler,
+        capabilities: &Value,
+    ) -> Self {
         let meta = json!({
             "io.modelcontextprotocol/protocolVersion": "2026-07-28",
             "io.modelcontextprotocol/clientInfo": {"name": "raw", "version": "1"},
             "io.modelcontextprotocol/clientCapabilities": capabilities,
         });
-        Self::open(tools, Some(meta))
+        Self::open(tools, handler, Some(meta))
     }
 
     /// A client of protocol 2025-11-25; and what the server said of itself.
     pub(crate) async fn legacy(tools: AsyncTools, capabilities: &Value) -> (Self, Value) {
-        let mut raw = Self::open(tools, None);
+        Self::legacy_of(tools, "2025-11-25", capabilities).await
+    }
+
+    /// The same for any version that begins with `initialize`.
+    pub(crate) async fn legacy_of(
+        tools: AsyncTools,
+        version: &str,
+        capabilities: &Value,
+    ) -> (Self, Value) {
+        let raw = Self::open(&tools.clone(), tools, None);
+        raw.initialized(version, capabilities).await
+    }
+
+    /// A client of 2025-11-25 of a handler that these tools were wrapped around.
+    pub(crate) async fn legacy_with(
+        tools: &AsyncTools,
+        handler: impl ServerHandler,
+    ) -> (Self, Value) {
+        let raw = Self::open(tools, handler, None);
+        raw.initialized("2025-11-25", &json!({})).await
+    }
+
+    async fn initialized(mut self, version: &str, capabilities: &Value) -> (Self, Value) {
+        let raw = &mut self;
         let initialized = raw
             .request(
                 "initialize",
                 json!({
-                    "protocolVersion": "2025-11-25",
+                    "protocolVersion": version,
                     "clientInfo": {"name": "raw", "version": "1"},
                     "capabilities": capabilities,
                 }),
@@ -61,7 +95,7 @@ impl Raw {
             .await;
         raw.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}))
             .await;
-        (raw, initialized)
+        (self, initialized)
     }
 
     pub(crate) async fn send(&mut self, message: &Value) {
@@ -93,6 +127,16 @@ impl Raw {
     pub(crate) async fn request(&mut self, method: &str, params: Value) -> Value {
         let id = self.begin(method, params).await;
         self.answer(id).await
+    }
+
+    /// The next message, whatever it is.
+    pub(crate) async fn next(&mut self) -> Value {
+        self.until(|_| true).await
+    }
+
+    /// Whether a message like this came while another was waited for.
+    pub(crate) fn has_seen(&self, wanted: impl Fn(&Value) -> bool) -> bool {
+        self.early.iter().any(wanted)
     }
 
     /// The next message like this.

@@ -62,6 +62,11 @@ impl Engine {
 }
 
 impl Following {
+    /// What was told last: at first, the task as it was when this began.
+    pub(crate) fn view(&self) -> &View {
+        &self.seen
+    }
+
     /// The task after it has changed: at most once a second, but always after
     /// its last change. None when nothing can follow: it had ended, is gone, or
     /// the engine has stopped.
@@ -100,10 +105,10 @@ impl Following {
     /// Completes when it is time to look again. Progress within a step wakes
     /// nobody, and notifications may get lost.
     async fn changed(&mut self) {
-        let pause = if self.engine.worker.get(self.id).is_some() {
-            PAUSE
-        } else {
-            Duration::from_millis(fastrand::u64(RE_READ_MILLIS))
+        let live = self.engine.worker.get(self.id);
+        let pause = match live {
+            Some(live) if !live.waiting.is_stored() => PAUSE,
+            _ => Duration::from_millis(fastrand::u64(RE_READ_MILLIS)),
         };
         tokio::select! {
             () = self.changes.changed() => {}

@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
-pub(crate) use initiate::Initiate;
+pub(crate) use initiate::{Initiate, Initiated};
 pub(crate) use query::{Asker, Reporter, Until, Wait};
 pub(crate) use timeout::Ends;
 pub(crate) use view::View;
@@ -191,6 +191,8 @@ impl Engine {
     /// is settled as interrupted.
     pub(crate) async fn shutdown(&self, drain: Duration, grace: Duration) {
         self.draining.cancel();
+        // What waits for people does not end by itself, and can be asked again.
+        self.worker.stop_waiting(&Cause::Shutdown { grace });
         if tokio::time::timeout(drain, self.worker.idle())
             .await
             .is_err()
@@ -211,6 +213,11 @@ impl Engine {
         self.draining.cancel();
         self.stopped.cancel();
         self.worker.stop_all(&Cause::LeaseLost);
+    }
+
+    /// Whether everything has been settled, or given up.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stopped.is_cancelled()
     }
 
     pub(crate) fn is_draining(&self) -> bool {

@@ -42,6 +42,12 @@ pub(crate) enum Until {
     Step,
     /// The end alone.
     End,
+    /// Any change of status or step, also while an answer is waited for.
+    Change,
+    /// The end, or that it was asked for.
+    Over,
+    /// The same, or a question.
+    Heard,
 }
 
 impl Until {
@@ -49,15 +55,17 @@ impl Until {
     fn is_over(self, view: &View) -> bool {
         match self {
             Self::Done | Self::Step => view.is_settled(),
-            Self::End => view.is_done(),
+            Self::End | Self::Change => view.is_done(),
+            Self::Over => view.is_done() || view.record.cancel.is_some(),
+            Self::Heard => view.is_settled() || view.record.cancel.is_some(),
         }
     }
 }
 
 /// Is told how a task goes on while somebody waits for it.
 pub(crate) trait Reporter: Send {
-    /// A view, with how long the wait has lasted.
-    fn report<'a>(&'a mut self, waited: Duration, view: &'a View) -> BoxFuture<'a, ()>;
+    /// The task at this moment.
+    fn report<'a>(&'a mut self, view: &'a View) -> BoxFuture<'a, ()>;
 }
 
 /// Whose request it is and about tasks of which tool.
@@ -160,14 +168,10 @@ impl Engine {
         let listed =
             Self::detached(async move { store.list(&filter, after, limit + 1).await }).await?;
         let more = listed.len() > limit;
-        let now = self.clock.now();
         let mut page: Vec<View> = listed
             .into_iter()
             .take(limit)
-            .map(|record| match self.worker.get(record.id) {
-                Some(live) if !live.waiting.is_shown_as_stored() => View::live(&live, now),
-                _ => View::stored(record, now),
-            })
+            .map(|record| self.seen(record))
             .collect();
         for view in &mut page {
             self.explain(view).await;
@@ -217,7 +221,8 @@ impl Engine {
                 let pause = view.poll_after().unwrap_or_default();
                 (wait.since.unwrap_or(view.revision), started + pause)
             });
-            let changed = wait.until == Until::Step && view.revision > seen;
+            let wanted = matches!(wait.until, Until::Step | Until::Change);
+            let changed = wanted && view.revision > seen;
             if wait.until.is_over(&view)
                 || now >= end
                 || self.is_draining()
@@ -231,7 +236,7 @@ impl Engine {
             }
             if let Some(reporter) = &mut reporter {
                 if now >= next_report {
-                    reporter.report(now - started, &view).await;
+                    reporter.report(&view).await;
                     next_report = Instant::now() + REPORT_INTERVAL;
                 }
                 wake = wake.min(next_report);

@@ -53,6 +53,8 @@ impl Cause {
 #[derive(Debug, Default)]
 pub(crate) struct Stop {
     cause: OnceLock<Cause>,
+    /// Why somebody asked, be it the first cause or not.
+    cancel: OnceLock<Arc<str>>,
     fired: CancellationToken,
     /// When the grace ends at the latest, whatever the tool allows.
     latest: watch::Sender<Option<Instant>>,
@@ -74,9 +76,17 @@ impl Stop {
             });
         }
         // The first one stays.
+        if let Cause::Cancelled(reason) = &cause {
+            let _ = self.cancel.set(Arc::clone(reason));
+        }
         let first = self.cause.set(cause).is_ok();
         self.fired.cancel();
         first
+    }
+
+    /// Why somebody asked the task to stop, if somebody did.
+    pub(crate) fn cancel(&self) -> Option<&Arc<str>> {
+        self.cancel.get()
     }
 
     pub(crate) fn cause(&self) -> Option<&Cause> {

@@ -78,11 +78,15 @@ impl Engine {
         }
         let mut filter = Filter::of(Owner::Anybody);
         filter.tool = Some(Arc::clone(tool));
-        filter.status = Some(Status::Working);
-        let store = Arc::clone(&self.store);
-        let working = Self::detached(async move { store.list(&filter, None, 1).await }).await?;
-        self.in_use.set(tool, !working.is_empty());
-        Ok(!working.is_empty())
+        let mut used = false;
+        for status in [Status::Working, Status::InputRequired] {
+            filter.status = Some(status);
+            let (store, filter) = (Arc::clone(&self.store), filter.clone());
+            let listed = Self::detached(async move { store.list(&filter, None, 1).await }).await?;
+            used |= !listed.is_empty();
+        }
+        self.in_use.set(tool, used);
+        Ok(used)
     }
 }
 

@@ -58,10 +58,10 @@ impl Engine {
             let _over = live.over.clone().drop_guard();
             alone(&earlier, &live).await;
             engine.known_to_be_ours(&live).await;
-            let running = Arc::clone(&live);
+            let (running, ended) = (Arc::clone(&live), Arc::clone(&engine));
             engine.supervise(entry, running, clocks.begin()).await;
             // Taken until the body has really stopped.
-            drop(live.take_slot());
+            ended.end_slot(&live);
         };
         tokio::spawn(supervise.instrument(span));
     }
@@ -92,7 +92,10 @@ impl Engine {
             let attempt = tokio::spawn(attempt.in_current_span());
             drive(attempt, &live.stop, &clocks).await
         };
-        self.worker.slots.observe(&entry.name, started.elapsed());
+        // What people took to answer says nothing of when a slot becomes free.
+        if !entry.descriptor.interactive {
+            self.worker.slots.observe(&entry.name, started.elapsed());
+        }
 
         let verdict = outcome.and_then(|outcome| {
             let (retry, cause) = (entry.descriptor.retry.as_ref(), live.stop.cause());

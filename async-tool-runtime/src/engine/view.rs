@@ -36,10 +36,26 @@ impl View {
         }
     }
 
+    /// A task that runs here and waits for answers, as the store has it: other
+    /// replicas take them too.
+    pub(super) fn waiting(live: &Live, record: TaskRecord, now: Timestamp) -> Self {
+        if record.epoch != live.record.epoch || record.status.is_terminal() {
+            return Self::stored(record, now);
+        }
+        Self {
+            revision: record.revision.max(live.shown()),
+            progress: Some(Arc::new(live.progress.state())),
+            ..Self::stored(record, now)
+        }
+    }
+
     pub(super) fn live(live: &Live, now: Timestamp) -> Self {
         let progress = live.progress.state();
+        let mut record = live.record.clone();
+        record.input = live.waiting.input();
+        record.cancel = live.stop.cancel().cloned().or(record.cancel);
         Self {
-            record: live.record.clone(),
+            record,
             revision: live.revision(progress.step_changes),
             progress: Some(Arc::new(progress)),
             stopping: live.stop.is_requested(),
@@ -104,11 +120,21 @@ impl Engine {
     /// The task as it is now: from memory if it runs here, else as stored.
     pub(super) async fn view(&self, id: TaskId) -> Result<Option<View>, StoreError> {
         let live = self.worker.get(id);
-        if let Some(live) = live.filter(|live| !live.waiting.is_shown_as_stored()) {
-            return Ok(Some(View::live(&live, self.clock.now())));
+        if let Some(live) = live.as_ref().filter(|live| !live.waiting.is_stored()) {
+            return Ok(Some(View::live(live, self.clock.now())));
         }
         let record = self.store.get(id).await?;
-        Ok(record.map(|record| View::stored(record, self.clock.now())))
+        Ok(record.map(|record| self.seen(record)))
+    }
+
+    /// What the store had of a task, and what is known of it here.
+    pub(super) fn seen(&self, record: TaskRecord) -> View {
+        let now = self.clock.now();
+        match self.worker.get(record.id) {
+            Some(live) if live.waiting.is_stored() => View::waiting(&live, record, now),
+            Some(live) => View::live(&live, now),
+            None => View::stored(record, now),
+        }
     }
 
     #[cfg(test)]

@@ -102,11 +102,9 @@ pub(crate) struct Live {
     pub(crate) stop: Stop,
     /// How many reports were sent.
     pub(crate) reports: AtomicU64,
-    /// What it asks its caller.
+    /// What it asks its caller, and its slot.
     pub(crate) waiting: Waiting,
     pub(crate) timeout: Option<Arc<Timeout>>,
-    /// None while it waits for an answer.
-    slot: Mutex<Option<Slot>>,
     /// What the store added to the revision: questions and answers.
     raised: AtomicU64,
 }
@@ -122,7 +120,6 @@ impl Live {
         claimed: Instant,
     ) -> Self {
         Self {
-            record,
             confirmed: Mutex::new(claimed),
             deadline: clocks.deadline,
             over: CancellationToken::new(),
@@ -130,24 +127,11 @@ impl Live {
             log: Arc::new(log),
             stop: Stop::default(),
             reports: AtomicU64::new(0),
-            waiting: Waiting::default(),
+            waiting: Waiting::new(slot, record.input.clone()),
             timeout: clocks.timeout.clone(),
-            slot: Mutex::new(Some(slot)),
             raised: AtomicU64::new(0),
+            record,
         }
-    }
-
-    /// Takes the slot, to give it back by dropping it.
-    pub(crate) fn take_slot(&self) -> Option<Slot> {
-        self.slot().take()
-    }
-
-    pub(crate) fn put_slot(&self, slot: Slot) {
-        *self.slot() = Some(slot);
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Option<Slot>> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the revision at least this.
@@ -343,6 +327,16 @@ impl Worker {
             load.settled = doubts.max(load.settled);
             more
         });
+    }
+
+    /// Asks what waits for an answer to stop, where another attempt may follow.
+    pub(crate) fn stop_waiting(&self, cause: &Cause) {
+        let running = self.running();
+        for live in running.tasks.values() {
+            if live.waiting.is_parked() && live.record.attempt < live.record.max_attempts {
+                live.stop.fire(cause.clone());
+            }
+        }
     }
 
     /// Asks everything to stop that runs now or is started later.

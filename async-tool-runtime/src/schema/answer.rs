@@ -8,6 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::{object, without_number_format};
 
+/// Longest schema, in bytes of JSON: it is in every snapshot while the question
+/// is open.
+const LONGEST: usize = 8 * 1024;
+/// The formats of strings that elicitation knows; what another one means is
+/// for the type to check.
+const FORMATS: [&str; 4] = ["email", "uri", "date", "date-time"];
+
 /// The schema of an answer of this type; what is wrong with the type, if it
 /// has none that the protocol allows.
 pub(crate) fn of_answer<T: JsonSchema>() -> Result<Value, String> {
@@ -24,7 +31,7 @@ pub(crate) fn of_answer<T: JsonSchema>() -> Result<Value, String> {
             T::schema_name()
         ));
     }
-    for noise in ["$schema", "title", "additionalProperties"] {
+    for noise in ["$schema", "title"] {
         schema.remove(noise);
     }
     let properties = schema
@@ -41,7 +48,15 @@ pub(crate) fn of_answer<T: JsonSchema>() -> Result<Value, String> {
             ));
         }
     }
-    Ok(Value::Object(schema))
+    let schema = Value::Object(schema);
+    if schema.to_string().len() > LONGEST {
+        return Err(format!(
+            "the schema of the answer `{}` is longer than {LONGEST} bytes; say less in its \
+             documentation",
+            T::schema_name()
+        ));
+    }
+    Ok(schema)
 }
 
 /// Writes a property as elicitation has it; whether it can be written so.
@@ -57,6 +72,10 @@ fn flatten(property: &mut Map<String, Value>) -> bool {
         };
         property.insert("oneOf".into(), Value::Array(titled.concat()));
         property.insert("type".into(), "string".into());
+    }
+    let format = property.get("format").and_then(Value::as_str);
+    if format.is_some_and(|format| !FORMATS.contains(&format)) {
+        property.remove("format");
     }
     let combined = ["anyOf", "allOf", "$ref"]
         .iter()

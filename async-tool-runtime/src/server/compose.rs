@@ -30,7 +30,8 @@ use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData as McpError, RoleServer};
 
 pub(crate) use self::own::{Answer, OwnTools};
-use super::{listen, resources};
+use super::legacy_tasks::{Custom, call_params, called, no_task, plain};
+use super::{AsyncTools, listen, native, resources};
 
 /// Names of ours that were also seen in an inner handler's list.
 ///
@@ -93,11 +94,13 @@ impl std::error::Error for NameClash {}
 /// - `tools/list` begins with our tools, sorted; the handler's pages follow
 ///   unchanged, with its cursors. `tools/call` goes by name. A handler that
 ///   has no method `tools/list` is one without tools.
+/// - A task of the protocol's own is ours if we know its id, and the handler's
+///   otherwise.
 /// - Resources whose URIs begin with `resource://tasks/` are ours, all others
 ///   the handler's. Lists begin with ours.
-/// - The server's name, version and protocol versions are the handler's. The
-///   capabilities `tools` and `resources` and our instructions are added to
-///   its own.
+/// - The server's name, version and protocol versions are the handler's. Our
+///   capabilities (`tools`, `resources`, and tasks where there are any) and
+///   instructions are added to its own.
 /// - `subscriptions/listen` reaches the handler if it accepts a part that is
 ///   not ours. What it is handed then says what was accepted of ours too; it
 ///   has nothing to do for that.
@@ -142,6 +145,10 @@ impl<H: ServerHandler> Composed<H> {
         &self.inner
     }
 
+    pub(crate) fn host(&self) -> AsyncTools {
+        self.ours.host()
+    }
+
     /// Our tool of this name.
     fn own_tool(&self, name: &str) -> Option<&Tool> {
         let tools = self.ours.tools();
@@ -157,12 +164,25 @@ impl<H: ServerHandler> Composed<H> {
     /// It works on the inner handler's *answer*, never on its configuration:
     /// a handler that overrides `initialize` or `discover` answers what it
     /// likes, and keeps all of it.
-    fn merge(&self, capabilities: &mut ServerCapabilities, instructions: &mut Option<String>) {
-        // Our list never changes, so `list_changed` stays as the inner handler
-        // has it.
+    fn merge(
+        &self,
+        ours: ServerCapabilities,
+        capabilities: &mut ServerCapabilities,
+        instructions: &mut Option<String>,
+    ) {
+        // Our lists never change as such, so `list_changed` stays as the inner
+        // handler has it.
         capabilities.tools.get_or_insert_default();
         let resources = capabilities.resources.get_or_insert_default();
         resources.subscribe = Some(true);
+        for (name, settings) in ours.extensions.into_iter().flatten() {
+            let extensions = capabilities.extensions.get_or_insert_default();
+            extensions.entry(name).or_insert(settings);
+        }
+        for (name, settings) in ours.experimental.into_iter().flatten() {
+            let experimental = capabilities.experimental.get_or_insert_default();
+            experimental.insert(name, settings);
+        }
         if let Some(ours) = self.ours.instructions() {
             *instructions = Some(match instructions.take() {
                 Some(inner) if !inner.trim().is_empty() => {
@@ -173,8 +193,10 @@ impl<H: ServerHandler> Composed<H> {
         }
     }
 
+    /// The inner handler's answer to `initialize`, with us in it.
     fn merged(&self, mut info: InitializeResult) -> InitializeResult {
-        self.merge(&mut info.capabilities, &mut info.instructions);
+        let ours = self.ours.legacy_capabilities(&info.protocol_version);
+        self.merge(ours, &mut info.capabilities, &mut info.instructions);
         info
     }
 
@@ -235,7 +257,10 @@ macro_rules! pass_notifications {
 #[deny(clippy::missing_trait_methods)]
 impl<H: ServerHandler> ServerHandler for Composed<H> {
     fn get_info(&self) -> ServerConfig {
-        self.merged(self.inner.get_info())
+        let mut info = self.inner.get_info();
+        let ours = self.ours.capabilities();
+        self.merge(ours, &mut info.capabilities, &mut info.instructions);
+        info
     }
 
     async fn initialize(
@@ -267,7 +292,8 @@ impl<H: ServerHandler> ServerHandler for Composed<H> {
         context: RequestContext<RoleServer>,
     ) -> Result<DiscoverResult, McpError> {
         let mut found = self.inner.discover(context).await?;
-        self.merge(&mut found.capabilities, &mut found.instructions);
+        let ours = self.ours.capabilities();
+        self.merge(ours, &mut found.capabilities, &mut found.instructions);
         Ok(found)
     }
 
@@ -425,11 +451,80 @@ impl<H: ServerHandler> ServerHandler for Composed<H> {
         }
         // The handler ends its own part alone, unless it fails.
         let theirs = self.inner.listen(context);
-        let told = async { Ok(self.ours.tell(ours).await) };
+        let told = async {
+            self.ours.tell(ours).await;
+            Ok(())
+        };
         tokio::try_join!(theirs, told).map(|_| ())
     }
 
-    // Ids of protocol tasks are all the inner handler's: our side has none yet.
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, McpError> {
+        let ours = self.ours.get_task(request.clone(), context.clone()).await;
+        or_theirs(ours, || self.inner.get_task(request, context)).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), McpError> {
+        let ours = self
+            .ours
+            .update_task(request.clone(), context.clone())
+            .await;
+        or_theirs(ours, || self.inner.update_task(request, context)).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), McpError> {
+        let ours = self
+            .ours
+            .cancel_task(request.clone(), context.clone())
+            .await;
+        or_theirs(ours, || self.inner.cancel_task(request, context)).await
+    }
+
+    async fn on_custom_request(
+        &self,
+        mut request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, McpError> {
+        match Custom::of(&request.method) {
+            None => self.inner.on_custom_request(request, context).await,
+            Some(Custom::UndeclaredListen) => self.ours.custom(request, context).await,
+            Some(Custom::ListTools) => {
+                let page = request
+                    .params_as()
+                    .map_err(|error| McpError::invalid_params(error.to_string(), None))?;
+                let page = self.list_tools(page, context.clone()).await?;
+                Ok(self.ours.legacy_tools(page, &context))
+            }
+            Some(Custom::CallTool) => {
+                let call = call_params(&request)?;
+                if self.own_tool(&call.name).is_some() {
+                    return self.ours.custom(request, context).await;
+                }
+                if self.ours.has_legacy_tasks(&context) {
+                    return Err(no_task(&call.name));
+                }
+                let answer = self.inner.call_tool(call, context).await?;
+                Ok(CustomResult::new(plain(answer.into())))
+            }
+            Some(Custom::Task(_)) => {
+                let ours = self.ours.custom(request.clone(), context.clone()).await;
+                request.method = called(&request.method).to_owned();
+                or_theirs(ours, || self.inner.on_custom_request(request, context)).await
+            }
+        }
+    }
+
     pass_requests! {
         fn ping() -> ();
         fn complete(request: CompleteRequestParams) -> CompleteResult;
@@ -437,10 +532,6 @@ impl<H: ServerHandler> ServerHandler for Composed<H> {
         fn set_level(request: SetLevelRequestParams) -> ();
         fn get_prompt(request: GetPromptRequestParams) -> GetPromptResponse;
         fn list_prompts(request: Option<PaginatedRequestParams>) -> ListPromptsResult;
-        fn on_custom_request(request: CustomRequest) -> CustomResult;
-        fn get_task(request: GetTaskParams) -> GetTaskResult;
-        fn update_task(request: UpdateTaskParams) -> ();
-        fn cancel_task(request: CancelTaskParams) -> ();
         fn list_skills(request: Option<PaginatedRequestParams>) -> ListSkillsResult;
         fn get_skill(request: GetSkillRequestParams) -> GetSkillResult;
         fn read_resource_directory(request: ReadResourceDirectoryRequestParams) -> ReadResourceDirectoryResult;
@@ -463,9 +554,31 @@ fn is_first(request: Option<&PaginatedRequestParams>) -> bool {
 /// alone; composed, the client asks for what is ours.
 fn unless_missing<T: Default>(answer: Result<T, McpError>) -> Result<T, McpError> {
     match answer {
-        Err(error) if error.code == ErrorCode::METHOD_NOT_FOUND => Ok(T::default()),
+        Err(error) if is_missing(&error) => Ok(T::default()),
         answer => answer,
     }
+}
+
+/// Our answer about a task; the inner handler's about what is none of ours, if
+/// it has such a method.
+async fn or_theirs<T, F>(
+    ours: Result<T, McpError>,
+    theirs: impl FnOnce() -> F,
+) -> Result<T, McpError>
+where
+    F: Future<Output = Result<T, McpError>>,
+{
+    match ours {
+        Err(error) if native::is_not_found(&error) || is_missing(&error) => match theirs().await {
+            Err(missing) if is_missing(&missing) => Err(error),
+            answer => answer,
+        },
+        answer => answer,
+    }
+}
+
+fn is_missing(error: &McpError) -> bool {
+    error.code == ErrorCode::METHOD_NOT_FOUND
 }
 
 fn asks_for_anything(requested: &SubscriptionFilter) -> bool {

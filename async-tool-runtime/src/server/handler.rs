@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CancelTaskMethod, CancelTaskParams, GetTaskMethod,
-    GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
-    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
-    SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskMethod,
-    UpdateTaskParams,
+    CallToolRequestParams, CallToolResponse, CancelTaskMethod, CancelTaskParams, CustomRequest,
+    CustomResult, GetTaskMethod, GetTaskParams, GetTaskResult, Implementation,
+    InitializeRequestParams, InitializeResult, ListResourceTemplatesResult, ListResourcesResult,
+    ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
+    ReadResourceResponse, ServerCapabilities, ServerConfig, SubscribeRequestParams,
+    SubscriptionFilter, Tool, UnsubscribeRequestParams, UpdateTaskMethod, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 
 use super::compose::{Answer, ClashLog, Composed, NameClash, OwnTools};
+use super::legacy_tasks::{Custom, call_params, no_method};
 use super::listen::{self, Subscription};
 use super::{ToolServer, native, resources};
 use crate::builder::AsyncToolsBuilder;
@@ -147,6 +148,8 @@ impl ServerHandler for AsyncTools {
         context.peer.set_peer_info(request.clone());
         let mut info = self.negotiate_initialize(&request)?;
         native::withhold(&mut info.capabilities);
+        let server = &self.shared.server;
+        server.add_legacy_capability(&info.protocol_version, &mut info.capabilities);
         Ok(info)
     }
 
@@ -268,6 +271,29 @@ impl ServerHandler for AsyncTools {
         server.tell(subscription).await;
         Ok(())
     }
+
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        match Custom::of(&request.method) {
+            Some(Custom::UndeclaredListen) => Err(native::undeclared()),
+            Some(Custom::ListTools) => {
+                let page = self.list_tools(None, context.clone()).await?;
+                Ok(self.shared.server.legacy_tools(page, &context))
+            }
+            Some(Custom::CallTool) => {
+                let call = call_params(&request)?;
+                self.shared.server.legacy_call(call, &context).await
+            }
+            Some(Custom::Task(method)) => {
+                let server = &self.shared.server;
+                server.legacy_task(method, &request, &context).await
+            }
+            None => Err(no_method(&request.method)),
+        }
+    }
 }
 
 impl OwnTools for AsyncTools {
@@ -327,6 +353,66 @@ impl OwnTools for AsyncTools {
         context: &'a RequestContext<RoleServer>,
     ) -> Answer<'a, Subscription> {
         Box::pin(self.shared.server.subscription(accepted, context))
+    }
+
+    fn capabilities(&self) -> ServerCapabilities {
+        self.get_info().capabilities
+    }
+
+    fn legacy_capabilities(&self, version: &ProtocolVersion) -> ServerCapabilities {
+        let mut capabilities = self.capabilities();
+        native::withhold(&mut capabilities);
+        let server = &self.shared.server;
+        server.add_legacy_capability(version, &mut capabilities);
+        capabilities
+    }
+
+    fn get_task<'a>(
+        &'a self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, GetTaskResult> {
+        Box::pin(ServerHandler::get_task(self, request, context))
+    }
+
+    fn update_task<'a>(
+        &'a self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, ()> {
+        Box::pin(ServerHandler::update_task(self, request, context))
+    }
+
+    fn cancel_task<'a>(
+        &'a self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, ()> {
+        Box::pin(ServerHandler::cancel_task(self, request, context))
+    }
+
+    fn legacy_tools(
+        &self,
+        page: ListToolsResult,
+        context: &RequestContext<RoleServer>,
+    ) -> CustomResult {
+        self.shared.server.legacy_tools(page, context)
+    }
+
+    fn has_legacy_tasks(&self, context: &RequestContext<RoleServer>) -> bool {
+        self.shared.server.has_legacy_tasks(context)
+    }
+
+    fn custom<'a>(
+        &'a self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, CustomResult> {
+        Box::pin(self.on_custom_request(request, context))
+    }
+
+    fn host(&self) -> AsyncTools {
+        self.clone()
     }
 
     fn tell(&self, subscription: Subscription) -> BoxFuture<'_, ()> {

@@ -1,31 +1,34 @@
 //! `subscriptions/listen` of 2026-07-28: tasks are told of on the stream of
-//! the request that asked for it.
+//! the request that asked for it, as resources or as tasks of the protocol's
+//! own.
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use rmcp::model::{
-    GetMeta, ResourceUpdatedNotification, ResourceUpdatedNotificationParam, ServerNotification,
-    SubscriptionFilter,
+    CustomNotification, GetMeta, ResourceUpdatedNotification, ResourceUpdatedNotificationParam,
+    ServerNotification, SubscriptionFilter, TaskStatusNotification, TaskStatusNotificationParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer};
+use serde_json::{Value, json};
 
+use super::listener::Listener;
 use super::resources::{is_own, task_of};
+use super::shim::LISTEN;
 use super::subscribers::MAX_PER_CONNECTION;
 use super::{ToolServer, native};
-use crate::engine::{Asker, Following};
-use crate::task::Principal;
+use crate::engine::{Asker, Following, View};
 
 /// What one listener is told of.
 pub(crate) struct Subscription {
-    context: RequestContext<RoleServer>,
-    principal: Option<Principal>,
+    listener: Listener,
     topics: Vec<(Topic, Following)>,
 }
 
 #[derive(Clone)]
 enum Topic {
     Resource(String),
+    Task(String),
 }
 
 /// The part of a filter that is for us.
@@ -57,78 +60,122 @@ pub(crate) fn others_part(requested: &SubscriptionFilter) -> SubscriptionFilter 
 
 impl Subscription {
     /// One to nothing.
+    #[cfg(test)]
     pub(crate) fn new(context: RequestContext<RoleServer>) -> Self {
         Self {
-            context,
-            principal: None,
+            listener: Listener {
+                context,
+                principal: None,
+                rule: super::PrincipalRule::default(),
+            },
             topics: Vec::new(),
         }
-    }
-
-    #[cfg(test)]
-    pub(crate) async fn cancelled(&self) {
-        self.context.ct.cancelled().await;
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.topics.is_empty()
     }
+
+    #[cfg(test)]
+    pub(crate) async fn cancelled(&self) {
+        self.listener.context.ct.cancelled().await;
+    }
+
+    /// What was accepted of a filter, with what rmcp cannot say.
+    fn accepted(&self, filter: &SubscriptionFilter) -> Value {
+        // Of strings and booleans; cannot fail.
+        let mut accepted = serde_json::to_value(others_part(filter)).unwrap_or_default();
+        let theirs = accepted["resourceSubscriptions"].as_array().cloned();
+        let mut uris = theirs.unwrap_or_default();
+        let mut ids = Vec::new();
+        for (topic, _) in &self.topics {
+            match topic {
+                Topic::Resource(uri) => uris.push(uri.as_str().into()),
+                Topic::Task(id) => ids.push(Value::from(id.as_str())),
+            }
+        }
+        if let Some(accepted) = accepted.as_object_mut() {
+            accepted.remove("resourceSubscriptions");
+            for (name, list) in [("resourceSubscriptions", uris), ("taskIds", ids)] {
+                if !list.is_empty() {
+                    accepted.insert(name.to_owned(), list.into());
+                }
+            }
+        }
+        accepted
+    }
 }
 
 impl ToolServer {
-    /// Subscribes to what of a filter is the caller's own.
+    /// Subscribes to what of a filter is the caller's own, and acknowledges it
+    /// where rmcp's acknowledgement is left out.
     ///
     /// # Errors
     ///
-    /// It is not known whose requests these are, and must be.
+    /// It is not known whose request this is, and must be; or the listener has
+    /// left already.
     pub(crate) async fn subscription(
         &self,
         filter: &SubscriptionFilter,
         context: &RequestContext<RoleServer>,
     ) -> Result<Subscription, ErrorData> {
-        let mut subscription = Subscription::new(context.clone());
         let principal = self.principal.of(context).map_err(native::error)?;
         let asker = Asker {
             tool: None,
             principal: principal.as_ref(),
         };
-        for uri in own_part(filter).resource_subscriptions.iter().flatten() {
-            let Some(id) = task_of(uri) else { continue };
+        let asked_ids = context.meta.get(LISTEN);
+        let uris = own_part(filter).resource_subscriptions.unwrap_or_default();
+        let resources = uris
+            .into_iter()
+            .map(|uri| (task_of(&uri), Topic::Resource(uri)));
+        let ids = asked_ids.filter(|_| native::speaks_tasks(context));
+        let tasks = ids
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(|id| (id.parse().ok(), Topic::Task(id.to_owned())));
+        let mut topics = Vec::new();
+        for (id, topic) in resources.chain(tasks).take(MAX_PER_CONNECTION) {
+            let Some(id) = id else { continue };
             if let Ok(following) = self.engine.follow_task(asker, id).await {
-                let topic = Topic::Resource(uri.clone());
-                subscription.topics.push((topic, following));
+                topics.push((topic, following));
             }
         }
-        subscription.principal = principal;
+        let subscription = Subscription {
+            listener: Listener {
+                context: context.clone(),
+                principal,
+                rule: self.principal.clone(),
+            },
+            topics,
+        };
+        if asked_ids.is_some() {
+            acknowledge(context, &subscription.accepted(filter)).await?;
+        }
         Ok(subscription)
     }
 
     /// Tells the listener until it leaves, may listen no longer, or the server
     /// has stopped.
     pub(crate) async fn tell(&self, subscription: Subscription) {
-        let Subscription {
-            context,
-            principal,
-            topics,
-        } = subscription;
-        let still_allowed = || {
-            let found = self.principal.of(&context);
-            found.is_ok_and(|found| found == principal)
-        };
-        let mut news = stream::select_all(
-            topics
-                .into_iter()
-                .map(|(topic, following)| changes(topic, following)),
-        );
+        let Subscription { listener, topics } = subscription;
+        let mut news = stream::select_all(topics.into_iter().map(news));
         let telling = async {
-            while let Some(topic) = news.next().await {
-                if !still_allowed() {
+            while let Some((topic, view)) = news.next().await {
+                if !listener.is_still_allowed() {
                     return;
                 }
-                let mut notification = topic.notification();
+                let mut notification = self.notification(topic, &view);
                 let meta = notification.get_meta_mut();
-                meta.set_subscription_id(context.id.clone());
-                if context.peer.send_notification(notification).await.is_err() {
+                meta.set_subscription_id(listener.context.id.clone());
+                if listener
+                    .peer()
+                    .send_notification(notification)
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -137,25 +184,51 @@ impl ToolServer {
         };
         tokio::select! {
             () = telling => {}
-            () = context.ct.cancelled() => {}
+            () = listener.context.ct.cancelled() => {}
         }
     }
-}
 
-fn changes(topic: Topic, following: Following) -> BoxStream<'static, Topic> {
-    stream::unfold((topic, following), |(topic, mut following)| async {
-        following.next().await?;
-        Some((topic.clone(), (topic, following)))
-    })
-    .boxed()
-}
-
-impl Topic {
-    fn notification(self) -> ServerNotification {
-        match self {
-            Self::Resource(uri) => ServerNotification::ResourceUpdatedNotification(
+    fn notification(&self, topic: Topic, view: &View) -> ServerNotification {
+        match topic {
+            Topic::Resource(uri) => ServerNotification::ResourceUpdatedNotification(
                 ResourceUpdatedNotification::new(ResourceUpdatedNotificationParam::new(uri)),
             ),
+            Topic::Task(_) => {
+                let entry = self.engine.catalog.get(&view.record.tool);
+                let task = native::detailed(view, entry.map(AsRef::as_ref));
+                ServerNotification::TaskStatusNotification(TaskStatusNotification::new(
+                    TaskStatusNotificationParams::new(task),
+                ))
+            }
         }
     }
+}
+
+async fn acknowledge(
+    context: &RequestContext<RoleServer>,
+    accepted: &Value,
+) -> Result<(), ErrorData> {
+    let mut acknowledgement = CustomNotification::new(
+        "notifications/subscriptions/acknowledged",
+        Some(json!({ "notifications": accepted })),
+    );
+    let meta = acknowledgement.get_meta_mut();
+    meta.set_subscription_id(context.id.clone());
+    let sent = context.peer.send_notification(acknowledgement.into());
+    sent.await
+        .map_err(|error| ErrorData::internal_error(error.to_string(), None))
+}
+
+/// The changes of a task. A listener to a task as such is told first what it is
+/// now: it may have ended before this began, and then nothing follows.
+fn news((topic, following): (Topic, Following)) -> BoxStream<'static, (Topic, View)> {
+    let first = match topic {
+        Topic::Resource(_) => None,
+        Topic::Task(_) => Some((topic.clone(), following.view().clone())),
+    };
+    let changes = stream::unfold((topic, following), |(topic, mut following)| async {
+        let view = following.next().await?;
+        Some(((topic.clone(), view), (topic, following)))
+    });
+    stream::iter(first).chain(changes).boxed()
 }

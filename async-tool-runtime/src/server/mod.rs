@@ -4,12 +4,15 @@
 mod compose;
 mod define;
 mod handler;
+mod legacy_tasks;
 mod list;
 mod listen;
+mod listener;
 mod native;
 mod published;
 mod request;
 mod resources;
+mod shim;
 mod signals;
 mod stdio;
 mod subscribers;
@@ -24,6 +27,8 @@ pub(crate) use list::TaskList;
 pub(crate) use published::{Families, RESERVED};
 pub(crate) use request::PrincipalRule;
 pub use request::Request;
+#[cfg(feature = "streamable-http")]
+pub use shim::http::{HttpBody, HttpLayer, HttpService};
 pub use stdio::ServeError;
 pub(crate) use subscribers::Subscribers;
 pub(crate) use tools::ToolServer;

@@ -115,6 +115,11 @@ impl Families {
         self.native
     }
 
+    /// Whether callers can list their tasks.
+    pub(crate) fn has_list(&self) -> bool {
+        self.list.is_some()
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Published<'_>> {
         match &self.list {
             Some(list) if name == list::NAME => Some(Published::List(list)),

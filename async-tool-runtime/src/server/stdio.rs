@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use futures_util::StreamExt;
-use rmcp::ServiceExt;
 use rmcp::service::ServerInitializeError;
+use rmcp::transport::Transport;
 use rmcp::transport::io::stdio_pipes;
-use tokio::io::{AsyncRead, ReadBuf};
+use rmcp::{RoleServer, ServerHandler, ServiceExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-use super::AsyncTools;
+use super::shim::Shim;
+#[cfg(feature = "streamable-http")]
+use super::shim::http::HttpLayer;
+use super::shim::pipe::Pipe;
 use super::signals::terminations;
+use super::{AsyncTools, Composed};
 
 /// The server could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -51,20 +56,78 @@ impl AsyncTools {
         // signal kills the process, with whatever it has begun.
         let terminations = terminations();
         let (input, output) = stdio_pipes();
-        self.serve_pipes(input, output, terminations).await
+        let handler = self.clone();
+        self.serve_pipes(handler, input, output, terminations).await
     }
 
-    /// [`serve_stdio`](Self::serve_stdio) over any pair of streams, with a
-    /// stream of requests to end.
+    /// MCP over a pair of streams, such as those of a socket: a transport for
+    /// rmcp to serve these tools with, alone or [wrapped](Self::wrap) around
+    /// another handler.
+    ///
+    /// It adds what rmcp's own transports lack: the core tasks of protocol
+    /// 2025-11-25, and `taskIds` in the subscriptions of 2026-07-28. Over those
+    /// everything else works all the same.
+    /// [`serve_stdio`](Self::serve_stdio) speaks through it.
+    ///
+    /// ```no_run
+    /// # use async_tool_runtime::AsyncTools;
+    /// use rmcp::ServiceExt;
+    ///
+    /// # async fn serve(tools: AsyncTools) -> Result<(), Box<dyn std::error::Error>> {
+    /// let (near, _far) = tokio::io::duplex(65_536);
+    /// let (input, output) = tokio::io::split(near);
+    /// let transport = tools.transport(input, output);
+    /// tools.serve(transport).await?.waiting().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn transport<R, W>(
+        &self,
+        input: R,
+        output: W,
+    ) -> impl Transport<RoleServer, Error = io::Error> + use<R, W>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
+    {
+        Pipe::new(self.shim(), input, output)
+    }
+
+    /// What to put around rmcp's `StreamableHttpService`, around one of these
+    /// tools as around one of a handler that they [wrap](Self::wrap).
+    ///
+    /// It adds what that service lacks: the core tasks of protocol 2025-11-25,
+    /// and `taskIds` in the subscriptions of 2026-07-28. Without it everything
+    /// else works all the same. It reads the body of each `POST`, and passes
+    /// what does not concern either as it came.
+    ///
+    /// ```ignore
+    /// let service = StreamableHttpService::new(move || Ok(handler.clone()), sessions, config);
+    /// let router = Router::new().nest_service("/mcp", tools.http_layer().layer(service));
+    /// ```
+    #[cfg(feature = "streamable-http")]
+    pub fn http_layer(&self) -> HttpLayer {
+        HttpLayer::new(self.shim())
+    }
+
+    pub(crate) fn shim(&self) -> Shim {
+        Shim {
+            native: self.shared().server.families.has_native(),
+        }
+    }
+
+    /// [`serve_stdio`](Self::serve_stdio) of a handler over any pair of streams,
+    /// with a stream of requests to end.
     pub(crate) async fn serve_pipes<R, W>(
         self,
+        handler: impl ServerHandler,
         input: R,
         output: W,
         mut terminations: impl Stream<Item = ()> + Unpin,
     ) -> Result<(), ServeError>
     where
         R: AsyncRead + Send + Unpin + 'static,
-        W: tokio::io::AsyncWrite + Send + Unpin + 'static,
+        W: AsyncWrite + Send + Unpin + 'static,
     {
         let ended = CancellationToken::new();
         let input = WatchEnd {
@@ -72,7 +135,7 @@ impl AsyncTools {
             ended: ended.clone(),
         };
         let serve = async {
-            match self.clone().serve((input, output)).await {
+            match handler.serve(self.transport(input, output)).await {
                 Ok(service) => {
                     // A panic of the service loop has been reported by its hook.
                     let _ = service.waiting().await;
@@ -113,6 +176,21 @@ impl AsyncTools {
         // rmcp's own task writes the answers to calls that were waiting.
         let _ = tokio::time::timeout(FLUSH, serve).await;
         Ok(())
+    }
+}
+
+impl<H: ServerHandler> Composed<H> {
+    /// Serves both sides on standard input and output, as
+    /// [`AsyncTools::serve_stdio`] does: when it ends, so do the tools.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError`] if the first message was no MCP handshake.
+    pub async fn serve_stdio(self) -> Result<(), ServeError> {
+        let terminations = terminations();
+        let (input, output) = stdio_pipes();
+        let tools = self.host();
+        tools.serve_pipes(self, input, output, terminations).await
     }
 }
 
@@ -185,7 +263,12 @@ mod tests {
         let (input, output) = tokio::io::split(server_end);
         let (terminate, mut asked) = mpsc::unbounded_channel();
         let terminations = stream::poll_fn(move |context| asked.poll_recv(context));
-        let server = tokio::spawn(tools.clone().serve_pipes(input, output, terminations));
+        let server = tokio::spawn(tools.clone().serve_pipes(
+            tools.clone(),
+            input,
+            output,
+            terminations,
+        ));
         let client = ().serve(client_end).await.expect("handshake");
         Host {
             client,
@@ -343,7 +426,9 @@ mod tests {
             .build()
             .await
             .expect("builds");
-        let served = tools.serve_pipes(tokio::io::empty(), tokio::io::sink(), stream::pending());
+        let handler = tools.clone();
+        let (input, output) = (tokio::io::empty(), tokio::io::sink());
+        let served = tools.serve_pipes(handler, input, output, stream::pending());
         assert!(served.await.is_ok());
     }
 }

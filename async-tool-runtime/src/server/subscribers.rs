@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use rmcp::model::{InitializeRequestParams, ResourceUpdatedNotificationParam};
 use rmcp::service::{Peer, RequestContext};
@@ -11,17 +10,14 @@ use rmcp::{ErrorData, RoleServer};
 use tokio::task::AbortHandle;
 
 use super::ToolServer;
-use super::request::PrincipalRule;
+use super::listener::Listener;
 use super::resources::{self, task_of};
 use crate::engine::{Asker, Following};
 use crate::refusal::Refusal;
-use crate::task::{Principal, TaskId};
+use crate::task::TaskId;
 
 /// Subscriptions of one connection at most.
 pub(crate) const MAX_PER_CONNECTION: usize = 256;
-/// How often it is looked whether a connection still exists, which rmcp tells
-/// nobody.
-const LOOK: Duration = Duration::from_secs(1);
 const SESSION_HEADER: &str = "mcp-session-id";
 
 /// Who subscribed to what.
@@ -107,14 +103,14 @@ impl ToolServer {
                 principal: principal.as_ref(),
             };
             let following = self.engine.follow_task(asker, id).await?;
-            let subscriber = Subscriber {
-                uri: uri.to_owned(),
-                rule: self.principal.clone(),
-                principal,
+            let listener = Listener {
                 context: context.clone(),
+                principal,
+                rule: self.principal.clone(),
             };
+            let told = tell(listener, uri.to_owned(), following);
             self.subscribers.add(handshake, &context.peer, id, || {
-                tokio::spawn(subscriber.tell(following)).abort_handle()
+                tokio::spawn(told).abort_handle()
             })
         };
         subscribed
@@ -155,42 +151,18 @@ fn session(
         })
 }
 
-/// One who is told when a task changes.
-struct Subscriber {
-    uri: String,
-    rule: PrincipalRule,
-    principal: Option<Principal>,
-    context: RequestContext<RoleServer>,
-}
-
-impl Subscriber {
-    async fn tell(self, mut following: Following) {
-        let peer = &self.context.peer;
-        let telling = async {
-            while following.next().await.is_some() && self.is_still_allowed() {
-                let update = ResourceUpdatedNotificationParam::new(&*self.uri);
-                if peer.notify_resource_updated(update).await.is_err() {
-                    return;
-                }
+async fn tell(listener: Listener, uri: String, mut following: Following) {
+    let telling = async {
+        while following.next().await.is_some() && listener.is_still_allowed() {
+            let update = ResourceUpdatedNotificationParam::new(&*uri);
+            let told = listener.peer().notify_resource_updated(update).await;
+            if told.is_err() {
+                return;
             }
-        };
-        tokio::select! {
-            () = telling => {}
-            () = closed(peer) => {}
         }
-    }
-
-    /// What a request was allowed, its token may not allow any more.
-    fn is_still_allowed(&self) -> bool {
-        self.rule
-            .of(&self.context)
-            .is_ok_and(|principal| principal == self.principal)
-    }
-}
-
-/// Completes when the connection is gone.
-async fn closed(peer: &Peer<RoleServer>) {
-    while !peer.is_transport_closed() {
-        tokio::time::sleep(LOOK).await;
+    };
+    tokio::select! {
+        () = telling => {}
+        () = listener.gone() => {}
     }
 }

@@ -268,6 +268,9 @@ fn duration(seconds: &Value) -> Option<Duration> {
 pub(super) struct Notifier {
     peer: Peer<RoleServer>,
     token: ProgressToken,
+    began: Instant,
+    /// The last number.
+    told: f64,
     last: Option<(Instant, String)>,
 }
 
@@ -280,13 +283,15 @@ impl Notifier {
         Some(Self {
             peer: context.peer.clone(),
             token: context.meta.get_progress_token()?,
+            began: Instant::now(),
+            told: f64::NEG_INFINITY,
             last: None,
         })
     }
 }
 
 impl Reporter for Notifier {
-    fn report<'a>(&'a mut self, waited: Duration, view: &'a View) -> BoxFuture<'a, ()> {
+    fn report<'a>(&'a mut self, view: &'a View) -> BoxFuture<'a, ()> {
         Box::pin(async move {
             let line = wire::line(view);
             if let Some((at, last)) = &self.last
@@ -295,7 +300,10 @@ impl Reporter for Notifier {
             {
                 return;
             }
-            let progress = ProgressNotificationParam::new(self.token.clone(), waited.as_secs_f64())
+            // Two may come at the same moment, where a wait is followed by another.
+            const LEAST: f64 = 0.001;
+            self.told = self.began.elapsed().as_secs_f64().max(self.told + LEAST);
+            let progress = ProgressNotificationParam::new(self.token.clone(), self.told)
                 .with_message(line.clone());
             // The client may have gone; its request ends by itself.
             let _ = self.peer.notify_progress(progress).await;

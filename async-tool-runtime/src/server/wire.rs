@@ -52,7 +52,28 @@ pub(crate) struct Snapshot<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     result: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a crate::task::TaskFailure>,
+    error: Option<Failure<'a>>,
+}
+
+/// The error of a task, as clients of plain tools see it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure<'a> {
+    code: &'a str,
+    message: &'a str,
+    retryable: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Value>,
+}
+
+impl<'a> Failure<'a> {
+    pub(crate) fn of(failure: &'a crate::task::TaskFailure) -> Self {
+        Self {
+            code: &failure.code,
+            message: &failure.message,
+            retryable: failure.retryable,
+            details: failure.details.as_ref(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -122,7 +143,7 @@ impl<'a> Snapshot<'a> {
                     .ok()
                     .filter(|result: &Value| !result.is_null());
             }
-            Some(Outcome::Failed(failure)) => snapshot.error = Some(failure),
+            Some(Outcome::Failed(failure)) => snapshot.error = Some(Failure::of(failure)),
             Some(Outcome::Cancelled(reason)) if !reason.is_empty() => {
                 snapshot.message = Some(reason);
             }
@@ -163,7 +184,8 @@ impl<'a> Snapshot<'a> {
     /// Adds how to answer what the task asks, if it does.
     pub(crate) fn asking(mut self, view: &'a View, tool: Option<&Entry>) -> Self {
         let open: Vec<_> = view.record.open_questions().map(Question::of).collect();
-        if let (false, Some(tool)) = (open.is_empty(), tool) {
+        let tool = tool.filter(|tool| !open.is_empty() && tool.has_plain_tools());
+        if let Some(tool) = tool {
             self.next = Some(format!(
                 "Answer each question with {}: task_id, key, action, and content as its schema \
                  says; then call {} again.",

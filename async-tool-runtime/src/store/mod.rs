@@ -295,6 +295,8 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// - **cancel_ends_a_queued_task**: at once, also one in back-off.
     /// - **cancel_asks_a_working_task**: which goes on until its worker ends it.
+    ///   Its record keeps the request, however it ends: to clients of protocol
+    ///   2025-11-25 it is cancelled from the request on.
     /// - **the_first_reason_to_cancel_stays**.
     /// - **cancel_leaves_an_ended_task**: as it was.
     /// - **cancel_finds_no_unknown_task**: `None`, also for one whose retention is

@@ -90,7 +90,7 @@ async fn deploys_until_killed() {
             keep: 1,
             ..Call::default()
         };
-        super::deploy_to(&deployments, call).await.unwrap();
+        super::deploy_to("test", &deployments, call).await.unwrap();
     }
 }
 

@@ -1,7 +1,10 @@
-//! The tools as the ordinary functions that they are, in temporary directories.
+//! The tools as the ordinary functions that they are, in temporary directories,
+//! and as servers execute them.
 
+mod approval;
 mod killed;
 mod live;
+mod native;
 mod restarted;
 mod served;
 mod unpack;
@@ -22,6 +25,7 @@ use crate::tools::{Deployed, RolledBack, deploy, rollback};
 pub(crate) struct Fixture {
     directory: tempfile::TempDir,
     pub(crate) deployments: Deployments,
+    environment: &'static str,
 }
 
 /// The arguments that tests vary.
@@ -49,6 +53,10 @@ impl Default for Call {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
+        Self::of("test")
+    }
+
+    fn of(environment: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (root, artifacts) = (directory.path().join("root"), directory.path().join("in"));
         fs::create_dir(&artifacts).unwrap();
@@ -56,6 +64,7 @@ impl Fixture {
         let fixture = Self {
             directory,
             deployments,
+            environment,
         };
         fixture.version("0");
         fixture
@@ -75,20 +84,23 @@ impl Fixture {
 
     /// The directory of the service.
     fn path(&self, path: &str) -> PathBuf {
-        self.directory.path().join("root/test/web").join(path)
+        let root = self.directory.path().join("root");
+        root.join(self.environment).join("web").join(path)
     }
 
     fn service(&self) -> Service {
-        self.deployments.service(&name("test"), &name("web"))
+        let environment = name(self.environment);
+        self.deployments.service(&environment, &name("web"))
     }
 
     async fn deploy(&self, call: Call) -> Result<Deployed, ToolError> {
-        deploy_to(&self.deployments, call).await
+        deploy_to(self.environment, &self.deployments, call).await
     }
 
     async fn rollback(&self, release: Option<u64>) -> Result<RolledBack, ToolError> {
         let task = TaskContext::detached("rollback");
-        rollback(name("test"), name("web"), release, &task, &self.deployments).await
+        let (environment, service) = (name(self.environment), name("web"));
+        rollback(environment, service, release, &task, &self.deployments).await
     }
 
     /// What is in the directory of the service, and which releases there are.
@@ -104,13 +116,17 @@ impl Fixture {
     }
 }
 
-async fn deploy_to(deployments: &Deployments, call: Call) -> Result<Deployed, ToolError> {
+async fn deploy_to(
+    environment: &str,
+    deployments: &Deployments,
+    call: Call,
+) -> Result<Deployed, ToolError> {
     let health_check = call.command.map(|command| HealthCheck {
         command,
         timeout_seconds: call.timeout_seconds,
     });
     deploy(
-        name("test"),
+        name(environment),
         name("web"),
         call.artifact.into(),
         call.sha256,

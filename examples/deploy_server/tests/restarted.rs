@@ -18,10 +18,12 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::Fixture;
+use super::approval::{approval, question};
 use super::killed::check_whole;
+use super::native::Native;
 use crate::{Cli, serve};
 
 /// Holds the arguments of the server, for the process that serves.
@@ -76,6 +78,7 @@ fn start(fixture: &Fixture, root: &str, more: &[&OsStr]) -> Child {
 /// A process that serves, and a client of it.
 struct Server {
     child: Child,
+    url: String,
     client: RunningService<RoleClient, ()>,
     /// Kept open for whatever it may write.
     _log: Lines<BufReader<ChildStderr>>,
@@ -98,10 +101,11 @@ impl Server {
             panic!("it does not serve: {seen:#?}");
         };
         let url = timeout(LONG, found).await.expect("it serves");
-        let transport = StreamableHttpClientTransport::from_uri(url);
+        let transport = StreamableHttpClientTransport::from_uri(url.clone());
         let client = ().serve(transport).await.unwrap();
         Self {
             child,
+            url,
             client,
             _log: log,
         }
@@ -114,9 +118,18 @@ impl Server {
         answer.expect("it answers").unwrap().into()
     }
 
+    /// A client that speaks the protocol's tasks.
+    async fn native(&self) -> Native {
+        Native::connect(StreamableHttpClientTransport::from_uri(self.url.clone())).await
+    }
+
     async fn deploy(&self, script: &str) -> Answer {
+        self.deploy_to("test", script).await
+    }
+
+    async fn deploy_to(&self, environment: &str, script: &str) -> Answer {
         let arguments = json!({
-            "environment": "test", "service": "web", "artifact": "app",
+            "environment": environment, "service": "web", "artifact": "app",
             "health_check": { "command": ["sh", "-c", script], "timeout_seconds": 600 },
         });
         self.call("deploy_initiate", arguments).await
@@ -132,6 +145,30 @@ impl Server {
         let end = self.call(&format!("{tool}_status"), wait).await;
         assert_eq!(end["status"], "completed", "{}", end.text);
         end
+    }
+
+    /// Waits until this attempt of the task asks; what it asks.
+    async fn asked(&self, task: &Answer, attempt: u64) -> Value {
+        let polling = async {
+            loop {
+                let now = self.status("deploy", task).await;
+                assert_eq!(now["done"], false, "{}", now.text);
+                let asks = now["status"] == "input_required";
+                if asks && now["attempt"].as_u64().unwrap_or(1) == attempt {
+                    return question(&now).clone();
+                }
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(LONG, polling).await.expect("it asks")
+    }
+
+    async fn approve(&self, task: &Answer, question: &Value) {
+        let mut answer = approval(true, "");
+        answer["task_id"] = task.id().into();
+        answer["key"] = question["key"].clone();
+        let answered = self.call("deploy_respond", answer).await;
+        assert!(!answered.is_error, "{}", answered.text);
     }
 
     /// As `kill -9` does; returns when it is gone.
@@ -267,4 +304,75 @@ async fn servers_of_different_roots_do_not_meet_in_one_file() {
     let _worker = start(&fixture, "root", &worker);
     ours.finish("deploy", &task).await;
     assert_eq!(check_whole(&fixture.path("")), 1);
+}
+
+/// What is asked before release 2 of a service in production becomes live.
+async fn waiting(fixture: &Fixture, server: &Server) -> (Answer, Value) {
+    let first = server.deploy_to("production", "true").await;
+    let asked = server.asked(&first, 1).await;
+    server.approve(&first, &asked).await;
+    server.finish("deploy", &first).await;
+    fixture.version("1");
+    let second = server.deploy_to("production", "true").await;
+    let asked = server.asked(&second, 1).await;
+    (second, asked)
+}
+
+#[tokio::test]
+async fn an_approval_counts_that_is_given_while_nobody_deploys() {
+    let fixture = Fixture::of("production");
+    let server = Server::start(&fixture, "root", &[]).await;
+    let (task, asked) = waiting(&fixture, &server).await;
+    server.kill().await;
+
+    let server = Server::start(&fixture, "root", &["--serve-only".as_ref()]).await;
+    server.approve(&task, &asked).await;
+    assert_eq!(check_whole(&fixture.path("")), 1);
+    let _worker = start(&fixture, "root", &["--worker".as_ref()]);
+    let end = server.finish("deploy", &task).await;
+    assert_eq!(end["attempt"], 2, "{}", end.text);
+    assert_eq!(end["result"]["release"], 2, "{}", end.text);
+    assert_eq!(check_whole(&fixture.path("")), 2);
+    let expected = ["current", "releases", "releases/1", "releases/2"];
+    assert_eq!(fixture.listing(), expected);
+}
+
+#[tokio::test]
+async fn a_question_outlives_whoever_asked_it() {
+    let fixture = Fixture::of("production");
+    let server = Server::start(&fixture, "root", &[]).await;
+    let (task, before) = waiting(&fixture, &server).await;
+    server.kill().await;
+
+    let server = Server::start(&fixture, "root", &["--serve-only".as_ref()]).await;
+    let _worker = start(&fixture, "root", &["--worker".as_ref()]);
+    let after = server.asked(&task, 2).await;
+    assert_eq!(before, after);
+    assert_eq!(check_whole(&fixture.path("")), 1);
+    let (client, key) = (server.native().await, after["key"].as_str().unwrap());
+    client.answer(task.id(), key, approval(true, "")).await;
+    let end = client.finish(task.id()).await;
+    assert_eq!(end["structuredContent"]["release"], 2, "{end}");
+    assert_eq!(check_whole(&fixture.path("")), 2);
+    let expected = ["current", "releases", "releases/1", "releases/2"];
+    assert_eq!(fixture.listing(), expected);
+}
+
+#[tokio::test]
+async fn whoever_goes_on_hears_a_no_that_was_given_meanwhile() {
+    let fixture = Fixture::of("production");
+    let server = Server::start(&fixture, "root", &[]).await;
+    let (task, asked) = waiting(&fixture, &server).await;
+    server.kill().await;
+
+    let server = Server::start(&fixture, "root", &["--serve-only".as_ref()]).await;
+    let (client, key) = (server.native().await, asked["key"].as_str().unwrap());
+    client
+        .answer(task.id(), key, json!({ "action": "decline" }))
+        .await;
+    let _worker = start(&fixture, "root", &["--worker".as_ref()]);
+    let end = client.finish(task.id()).await;
+    assert!(end.to_string().contains("not_approved"), "{end}");
+    assert_eq!(check_whole(&fixture.path("")), 1);
+    assert_eq!(fixture.listing(), ["current", "releases", "releases/1"]);
 }

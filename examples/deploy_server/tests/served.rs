@@ -5,15 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use async_tool::MemoryStore;
 use async_tool::testing::{Answer, TestServer};
-use async_tool::{AsyncTools, MemoryStore};
 use serde_json::{Value, json};
 
 use super::{Call, Fixture};
 
-async fn server(fixture: &Fixture, store: &MemoryStore) -> TestServer {
-    let builder = AsyncTools::builder()
-        .state(fixture.deployments.clone())
+pub(super) async fn server(fixture: &Fixture, store: &MemoryStore) -> TestServer {
+    let builder = crate::server(fixture.deployments.clone())
         .store(store.clone())
         .drain(Duration::ZERO);
     TestServer::start(builder).await

@@ -130,11 +130,12 @@ fn http(tools: AsyncTools) -> Router {
     let mut config = StreamableHttpServerConfig::default();
     config.legacy_session_mode = false;
     config.json_response = true;
-    let service = StreamableHttpService::new(
+    let layer = tools.http_layer();
+    let service = layer.layer(StreamableHttpService::new(
         move || Ok(tools.clone()),
         Arc::new(LocalSessionManager::default()),
         config,
-    );
+    ));
     Router::new().nest_service("/mcp", service)
 }
 

@@ -2,13 +2,16 @@
 
 use futures_util::future::BoxFuture;
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, ListResourcesResult, PaginatedRequestParams,
-    ReadResourceResponse, SubscriptionFilter, Tool,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CustomRequest, CustomResult,
+    GetTaskParams, GetTaskResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ProtocolVersion, ReadResourceResponse, ServerCapabilities, SubscriptionFilter, Tool,
+    UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData as McpError, RoleServer};
 
 use super::ClashLog;
+use crate::server::AsyncTools;
 use crate::server::listen::Subscription;
 
 /// What is being answered.
@@ -51,6 +54,53 @@ pub(crate) trait OwnTools: Send + Sync + 'static {
 
     /// Ends such a subscription.
     fn unsubscribe(&self, uri: &str, context: &RequestContext<RoleServer>) -> Result<(), McpError>;
+
+    /// What we can do, to be joined with what the inner handler can.
+    fn capabilities(&self) -> ServerCapabilities;
+
+    /// The same under a version that begins with `initialize`.
+    fn legacy_capabilities(&self, version: &ProtocolVersion) -> ServerCapabilities;
+
+    /// One of our tasks, for the protocol's own methods.
+    fn get_task<'a>(
+        &'a self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, GetTaskResult>;
+
+    /// Takes answers for one of our tasks.
+    fn update_task<'a>(
+        &'a self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, ()>;
+
+    /// Asks one of our tasks to stop.
+    fn cancel_task<'a>(
+        &'a self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, ()>;
+
+    /// A list of tools as a session of 2025-11-25 has it.
+    fn legacy_tools(
+        &self,
+        page: ListToolsResult,
+        context: &RequestContext<RoleServer>,
+    ) -> CustomResult;
+
+    /// Whether the core tasks of 2025-11-25 exist for a request.
+    fn has_legacy_tasks(&self, context: &RequestContext<RoleServer>) -> bool;
+
+    /// Answers a request that rmcp does not know.
+    fn custom<'a>(
+        &'a self,
+        request: CustomRequest,
+        context: RequestContext<RoleServer>,
+    ) -> Answer<'a, CustomResult>;
+
+    /// What ends in order when serving ends.
+    fn host(&self) -> AsyncTools;
 
     /// Begins our part of a `subscriptions/listen`.
     fn listen<'a>(

@@ -3,6 +3,7 @@ mod forwarding;
 mod info;
 mod resources;
 mod subscription;
+mod tasks;
 mod user_server;
 
 use std::time::Duration;
@@ -10,8 +11,8 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use rmcp::model::{
-    CallToolResult, ContentBlock, NumberOrString, ProgressToken, ReadResourceResult, RequestId,
-    Resource, ResourceContents,
+    CallToolResult, ContentBlock, DetailedTask, NumberOrString, ProgressToken, ReadResourceResult,
+    RequestId, Resource, ResourceContents, ServerResult, Task, TaskPayload,
 };
 use rmcp::service::{
     ClientLifecycleMode, ClientServiceExt as _, RoleClient, RunningService, serve_directly,
@@ -20,6 +21,7 @@ use rmcp::{ClientHandler, ServiceExt as _};
 use serde_json::json;
 
 use super::*;
+use crate::refusal::Refusal;
 use crate::server::listen::Subscription;
 
 /// Our side, with one family and no engine behind it.
@@ -106,6 +108,69 @@ impl OwnTools for Ours {
         ready(Ok(Subscription::new(context.clone()))).boxed()
     }
 
+    fn capabilities(&self) -> ServerCapabilities {
+        ServerCapabilities::default()
+    }
+
+    fn legacy_capabilities(&self, _version: &ProtocolVersion) -> ServerCapabilities {
+        ServerCapabilities::default()
+    }
+
+    /// There is one task.
+    fn get_task<'a>(
+        &'a self,
+        request: GetTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Answer<'a, GetTaskResult> {
+        let task = DetailedTask::new(Task::default(), TaskPayload::Cancelled);
+        ready(known(&request.task_id).map(|()| GetTaskResult::new(task))).boxed()
+    }
+
+    fn update_task<'a>(
+        &'a self,
+        request: UpdateTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Answer<'a, ()> {
+        ready(known(&request.task_id)).boxed()
+    }
+
+    fn cancel_task<'a>(
+        &'a self,
+        request: CancelTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Answer<'a, ()> {
+        ready(known(&request.task_id)).boxed()
+    }
+
+    fn legacy_tools(
+        &self,
+        page: ListToolsResult,
+        _context: &RequestContext<RoleServer>,
+    ) -> CustomResult {
+        CustomResult::new(plain(ServerResult::ListToolsResult(page)))
+    }
+
+    fn has_legacy_tasks(&self, _context: &RequestContext<RoleServer>) -> bool {
+        true
+    }
+
+    fn custom<'a>(
+        &'a self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Answer<'a, CustomResult> {
+        let params = request.params.unwrap_or_default();
+        let found = match params["taskId"].as_str() {
+            Some(id) => known(id),
+            None => Ok(()),
+        };
+        ready(found.map(|()| CustomResult::new(json!("ours")))).boxed()
+    }
+
+    fn host(&self) -> AsyncTools {
+        panic!("it is not served as a process is")
+    }
+
     fn tell(&self, subscription: Subscription) -> BoxFuture<'_, ()> {
         async move { subscription.cancelled().await }.boxed()
     }
@@ -115,6 +180,15 @@ impl OwnTools for Ours {
     }
 }
 
+fn known(id: &str) -> Result<(), McpError> {
+    if id == OWN_TASK {
+        Ok(())
+    } else {
+        Err(native::error(Refusal::TaskNotFound))
+    }
+}
+
+const OWN_TASK: &str = "00000000000000000000000000000001";
 const OWN_URI: &str = "resource://tasks/00000000000000000000000000000001";
 
 fn tool(name: &'static str) -> Tool {

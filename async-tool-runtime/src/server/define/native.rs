@@ -11,7 +11,12 @@ use crate::server::native::{HONOURS_KEYS, is_wrapped};
 
 pub(in crate::server) fn call(entry: &Entry) -> Tool {
     let descriptor = entry.descriptor;
-    let description = described(entry).trim_end().to_owned();
+    let mut description = described(entry).trim_end().to_owned();
+    if entry.has_plain_tools() {
+        // Otherwise a model has no reason to choose one of the two.
+        let initiate = descriptor.initiate_name();
+        description.push_str(&format!("\n\nWaits for the result; {initiate} does not."));
+    }
     let mut tool = Tool::new(descriptor.name.to_owned(), description, arguments(entry));
     tool.title = descriptor.title.map(str::to_owned);
     tool.annotations = hints(entry);

@@ -1,10 +1,12 @@
 //! Tools as the protocol's own tasks: extension `io.modelcontextprotocol/tasks`
 //! of protocol 2026-07-28 (SEP-2663).
 //!
-//! `tools/call` is in [`call`], what a task looks like in [`shape`].
+//! `tools/call` is in [`call`], that of clients without tasks in [`wait`], and
+//! what a task looks like in [`shape`].
 
 mod call;
 mod shape;
+mod wait;
 
 use rmcp::RoleServer;
 use rmcp::model::{
@@ -19,7 +21,8 @@ use crate::input::Answer;
 use crate::refusal::Refusal;
 use crate::task::TaskId;
 pub(crate) use call::{NotCalled, refused};
-pub(crate) use shape::{detailed, ending, is_wrapped};
+pub(crate) use shape::{detailed, elicitation_params, ending, is_wrapped, message, millis};
+pub(crate) use wait::{PAUSE, elicit, fills_forms};
 
 /// In `_meta` of a native tool in `tools/list`: a call may give a key.
 pub(crate) const HONOURS_KEYS: &str = "async-tool/idempotency";
@@ -120,21 +123,32 @@ impl ToolServer {
         responses: rmcp::model::InputResponses,
     ) -> Result<(), ErrorData> {
         for (key, response) in responses {
-            let answer = Answer::from_value(response).ok_or_else(|| {
-                ErrorData::invalid_params(
-                    format!(
-                        "inputResponses/{key}: must be the result of an elicitation, with \
-                         an action of accept, decline or cancel, and content to accept"
-                    ),
-                    None,
-                )
-            })?;
+            let Some(answer) = Answer::from_value(response) else {
+                if self.is_open(asker, id, &key).await? {
+                    return Err(ErrorData::invalid_params(
+                        format!(
+                            "inputResponses/{key}: must be the result of an elicitation, with \
+                             an action of accept, decline or cancel, and content to accept"
+                        ),
+                        None,
+                    ));
+                }
+                continue;
+            };
             match self.engine.answer(asker, id, &key, &answer).await {
                 Ok(_) | Err(Refusal::QuestionClosed(_)) => {}
                 Err(refusal) => return Err(error(refusal)),
             }
         }
         Ok(())
+    }
+
+    /// Whether a task asks a question, and has no answer yet.
+    async fn is_open(&self, asker: Asker<'_>, id: TaskId, key: &str) -> Result<bool, ErrorData> {
+        let status = self.engine.status(asker, id, Wait::none(), None).await;
+        let view = status.map_err(error)?;
+        let is_open = view.record.open_questions().any(|open| *open.key == *key);
+        Ok(is_open)
     }
 
     /// `tasks/cancel`: asks the task to stop, and waits for nothing.
@@ -173,15 +187,20 @@ pub(crate) fn task_id(text: &str) -> Result<TaskId, ErrorData> {
     text.parse().map_err(|_| error(Refusal::TaskNotFound))
 }
 
+const NOT_FOUND: &str = "no task has this taskId, or its retention is over";
+
+/// Whether [`error`] says that there is no such task.
+pub(crate) fn is_not_found(error: &ErrorData) -> bool {
+    error.message == NOT_FOUND
+}
+
 /// A refusal as an error of the protocol, which methods about tasks have for
 /// it.
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(crate) fn error(refusal: Refusal) -> ErrorData {
     let mut message = refusal.message();
     match refusal {
-        Refusal::TaskNotFound => {
-            ErrorData::invalid_params("no task has this taskId, or its retention is over", None)
-        }
+        Refusal::TaskNotFound => ErrorData::invalid_params(NOT_FOUND, None),
         Refusal::InvalidArguments(_) | Refusal::ArgumentsTooLarge { .. } => {
             ErrorData::invalid_params(message, refusal.details())
         }

@@ -66,7 +66,7 @@ fn completed(result: Value, entry: Option<&Entry>) -> CallToolResult {
 /// Text alone: a structure would have to match the schema of results, which
 /// some clients check even here.
 fn failed(failure: &TaskFailure) -> CallToolResult {
-    let error = json!({ "error": failure });
+    let error = json!({ "error": wire::Failure::of(failure) });
     CallToolResult::error(vec![ContentBlock::text(error.to_string())])
 }
 
@@ -137,7 +137,10 @@ fn status(view: &View) -> TaskStatus {
 /// Progress of a task has no place in this protocol but here.
 pub(crate) fn message(view: &View) -> Option<String> {
     match &view.record.outcome {
-        None => Some(wire::line(view)),
+        None => Some(match view.record.open_questions().next() {
+            Some(question) => question.message.to_string(),
+            None => wire::line(view),
+        }),
         Some(Outcome::Completed(_)) => None,
         Some(Outcome::Failed(failure)) => Some(failure.message.clone()),
         Some(Outcome::Cancelled(reason)) => {
@@ -180,4 +183,69 @@ fn object(value: &impl serde::Serialize) -> JsonObject {
 
 pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use schemars::JsonSchema;
+
+    use super::*;
+    use crate::schema::of_answer;
+    use crate::task::Epoch;
+
+    /// Whatever `ask` lets through must be something that clients can be asked.
+    #[test]
+    fn every_schema_of_an_answer_is_one_of_an_elicitation() {
+        #[derive(JsonSchema)]
+        #[expect(dead_code, reason = "only its schema counts")]
+        enum Size {
+            /// A few.
+            Small,
+            Large,
+        }
+        /// A moment is a struct, and none of MCP's.
+        #[derive(JsonSchema)]
+        #[expect(dead_code, reason = "only its schema counts")]
+        struct Moment {
+            at: std::time::SystemTime,
+        }
+        fn nothing() -> String {
+            String::new()
+        }
+        #[derive(JsonSchema)]
+        struct Nothing {}
+
+        let refused = of_answer::<Moment>();
+        assert!(refused.is_err_and(|problem| problem.contains("`at`")));
+
+        #[derive(JsonSchema)]
+        #[schemars(deny_unknown_fields)]
+        #[expect(dead_code, reason = "only its schema counts")]
+        struct Most {
+            /// Go on?
+            approved: bool,
+            address: Ipv4Addr,
+            count: Option<u8>,
+            wide: i64,
+            ratio: f32,
+            letter: char,
+            #[schemars(range(min = 0.5, max = 2.5))]
+            bounded: f64,
+            #[schemars(length(min = 1, max = 20), regex(pattern = "^a"))]
+            name: String,
+            #[schemars(email)]
+            mail: String,
+            size: Size,
+            maybe: Option<Size>,
+            #[schemars(default = "nothing")]
+            comment: String,
+        }
+        for schema in [of_answer::<Most>(), of_answer::<Nothing>()] {
+            let schema = schema.expect("flat").to_string();
+            let question = Question::new("k", "?", schema.clone(), Epoch(1));
+            assert!(elicitation_params(&question).is_some(), "{schema}");
+        }
+    }
 }

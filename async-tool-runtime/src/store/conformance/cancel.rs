@@ -46,6 +46,7 @@ async fn cancel_asks_a_working_task(Space { one, other, .. }: Space) -> Outcome 
             (ended.status, result(&ended)),
             (Status::Completed, Some("1"))
         );
+        ensure_eq!(ended.cancel.as_deref(), Some(reason));
     }
     Ok(())
 }

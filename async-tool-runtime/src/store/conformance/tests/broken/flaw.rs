@@ -93,7 +93,7 @@ flaws! {
     answer_finds_no_unknown_task: AnswerOfTheUnknown;
 
     cancel_ends_a_queued_task: BackOffCannotBeCancelled;
-    cancel_asks_a_working_task: CancelEndsAtOnce;
+    cancel_asks_a_working_task: CancelEndsAtOnce, EndForgetsTheRequest;
     the_first_reason_to_cancel_stays: LastReasonStays;
     cancel_leaves_an_ended_task: CancelOfTheEnded;
     cancel_finds_no_unknown_task: CancelOfTheUnknown;

@@ -72,6 +72,9 @@ impl Namespace {
             Some(Flaw::ResultAheadIsSeen) if record.outcome.is_none() => {
                 record.outcome = memo.results.get(&id).cloned().map(Outcome::Completed);
             }
+            Some(Flaw::EndForgetsTheRequest) if record.status.is_terminal() => {
+                record.cancel = None;
+            }
             Some(Flaw::LastReasonStays) => record.cancel = memo.reasons.get(&id).cloned(),
             Some(Flaw::GetIsStale) => {
                 let now = Instant::now();

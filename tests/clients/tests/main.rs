@@ -1,0 +1,14 @@
+//! What others make of a server that is built with async-tool: MCP's
+//! conformance suite, the SDKs' clients, FastMCP's, and the Inspector's command
+//! line.
+//!
+//! They are installed from their registries, at the versions of
+//! `package-lock.json` and `requirements.txt`, if `ASYNC_TOOL_CLIENTS=1`.
+#![cfg(unix)]
+
+mod conformance;
+mod fixture;
+mod inspector;
+mod install;
+mod process;
+mod sdks;
