@@ -370,6 +370,7 @@ async fn a_question_that_is_still_shown_is_not_answered_again() {
     let server = Foreign::default();
     let tasks = Wire::default().modern(server.clone());
     let call = tasks.call_named("doubt", json!({}));
+    let call = call.with_time_limit(Duration::from_secs(60));
     let answered = call.on_input(|_| async { Answer::Decline });
     answered.await.expect("completed");
     assert_eq!(server.answers.load(Ordering::SeqCst), 1);
