@@ -22,6 +22,19 @@ export async function family(call) {
   say("family", { stopped });
 }
 
+/// A task as a resource: the client hears of its end, and reads it.
+export async function resource(call, subscribe, read) {
+  const { task_id } = await call("slow_compute_initiate", { seconds: 600 });
+  const uri = `resource://tasks/${task_id}`;
+  let hear;
+  const heard = new Promise((resolve) => (hear = resolve));
+  await subscribe(uri, hear);
+  await call("slow_compute_cancel", { task_id });
+  const updated = await heard;
+  const { contents } = await read({ uri });
+  say("resource", { uri, updated, read: JSON.parse(contents[0].text) });
+}
+
 /// Plays the parts that were asked for.
 export async function play(known) {
   for (const part of parts) {

@@ -1,6 +1,7 @@
 """The Python SDK: both versions of the protocol, and no tasks of its own."""
 
 import asyncio
+import json
 
 from mcp import Client, StdioServerParameters
 from mcp_types import ElicitResult
@@ -24,6 +25,16 @@ async def play(mode):
 
         if "family" in parts:
             await family(call)
+
+        # Subscriptions of older versions are for the TypeScript SDK.
+        if "resource" in parts and mode == "auto":
+            task = await call("slow_compute_initiate", {"seconds": 600})
+            uri = f"resource://tasks/{task['task_id']}"
+            async with client.listen(resource_subscriptions=[uri]) as changes:
+                await call("slow_compute_cancel", {"task_id": task["task_id"]})
+                updated = await anext(changes)
+            read = await client.read_resource(uri)
+            say("resource", uri=uri, updated=updated.uri, read=json.loads(read.contents[0].text))
 
         # The server waits for those who do not know tasks.
         if "waiting" in parts:

@@ -3,8 +3,12 @@
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StdioClientTransport } from "@modelcontextprotocol/sdk/client/stdio.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { CallToolResultSchema, ElicitRequestSchema } from "@modelcontextprotocol/sdk/types.js";
-import { family, overHttp, play, say, target } from "./parts.mjs";
+import {
+  CallToolResultSchema,
+  ElicitRequestSchema,
+  ResourceUpdatedNotificationSchema,
+} from "@modelcontextprotocol/sdk/types.js";
+import { family, overHttp, play, resource, say, target } from "./parts.mjs";
 
 const client = new Client(
   { name: "ts-v1", version: "1.0.0" },
@@ -56,12 +60,25 @@ async function follow(name, args, { onprogress, onTask } = {}) {
   }
 }
 
+async function call(name, args) {
+  const { structuredContent } = await client.callTool({ name, arguments: args });
+  return structuredContent;
+}
+
 await play({
-  family: () =>
-    family(async (name, args) => {
-      const { structuredContent } = await client.callTool({ name, arguments: args });
-      return structuredContent;
-    }),
+  family: () => family(call),
+
+  resource: () =>
+    resource(
+      call,
+      async (uri, hear) => {
+        client.setNotificationHandler(ResourceUpdatedNotificationSchema, ({ params }) =>
+          hear(params.uri),
+        );
+        await client.subscribeResource({ uri });
+      },
+      (params) => client.readResource(params),
+    ),
 
   native: async () => {
     const progress = [];

@@ -10,7 +10,7 @@ import {
   createApplicationInputHandler,
   createTaskSessionFromClient,
 } from "@modelcontextprotocol/ext-tasks/client";
-import { family, overHttp, play, say, target } from "./parts.mjs";
+import { family, overHttp, play, resource, say, target } from "./parts.mjs";
 
 const PROTOCOL = "2026-07-28";
 const clientInfo = { name: "ts-v2", version: "1.0.0" };
@@ -75,12 +75,25 @@ function tasks() {
   });
 }
 
+async function call(name, args) {
+  const { structuredContent } = await client.callTool({ name, arguments: args });
+  return structuredContent;
+}
+
 await play({
-  family: () =>
-    family(async (name, args) => {
-      const { structuredContent } = await client.callTool({ name, arguments: args });
-      return structuredContent;
-    }),
+  family: () => family(call),
+
+  resource: () =>
+    resource(
+      call,
+      async (uri, hear) => {
+        client.setNotificationHandler("notifications/resources/updated", ({ params }) =>
+          hear(params.uri),
+        );
+        await client.listen({ resourceSubscriptions: [uri] });
+      },
+      (params) => client.readResource(params),
+    ),
 
   // The server waits for those who do not know tasks.
   waiting: async () => {

@@ -207,7 +207,6 @@ fn inspector_follows_tasks_of_2026_07_28() {
 }
 
 #[test]
-#[ignore = "these tasks are not served yet"]
 fn inspector_follows_tasks_of_2025_11_25() {
     tasks("legacy");
 }

@@ -57,6 +57,15 @@ fn check_family(said: &Said) {
     }
 }
 
+/// A client heard of the end of a task that it had subscribed to, and read it.
+#[track_caller]
+fn check_resource(said: &Said) {
+    let uri = said.about("resource", "uri");
+    assert_eq!(said.about("resource", "updated"), uri);
+    let read = said.about("resource", "read")[0];
+    assert_eq!(read["status"], "cancelled", "{read}");
+}
+
 /// The text of a tool's result.
 fn text(result: &Value) -> &str {
     result["content"][0]["text"].as_str().unwrap_or_default()
@@ -86,12 +95,14 @@ fn check_questions(said: &Said, results: &[&Value]) {
 
 #[test]
 fn typescript_sdk_1() {
-    play("ts_v1.mjs", &["family"], check_family);
+    play("ts_v1.mjs", &["family", "resource"], |said| {
+        check_family(said);
+        check_resource(said);
+    });
 }
 
 /// The tasks of 2025-11-25.
 #[test]
-#[ignore = "these tasks are not served yet"]
 fn typescript_sdk_1_tasks() {
     play("ts_v1.mjs", &["native"], |said| {
         let ran = said.about("native", "ran")[0];
@@ -117,47 +128,57 @@ fn typescript_sdk_1_tasks() {
 /// much.
 #[test]
 fn typescript_sdk_2() {
-    play("ts_v2.mjs", &["family", "waiting", "native"], |said| {
-        check_family(said);
-        let waited = said.about("waiting", "ran")[0];
-        assert_eq!(text(waited), "waiting took 1 s", "{waited}");
+    play(
+        "ts_v2.mjs",
+        &["family", "resource", "waiting", "native"],
+        |said| {
+            check_family(said);
+            check_resource(said);
+            let waited = said.about("waiting", "ran")[0];
+            assert_eq!(text(waited), "waiting took 1 s", "{waited}");
 
-        let ran = said.about("native", "ran")[0];
-        assert_eq!(ran["kind"], "task", "{ran}");
-        assert_eq!(ran["status"], "completed", "{ran}");
-        assert_eq!(text(&ran["result"]), "native took 1 s", "{ran}");
+            let ran = said.about("native", "ran")[0];
+            assert_eq!(ran["kind"], "task", "{ran}");
+            assert_eq!(ran["status"], "completed", "{ran}");
+            assert_eq!(text(&ran["result"]), "native took 1 s", "{ran}");
 
-        let failed = said.about("native", "failed")[0];
-        assert_eq!(failed["status"], "completed", "{failed}");
-        assert_eq!(failed["result"]["isError"], true, "{failed}");
+            let failed = said.about("native", "failed")[0];
+            assert_eq!(failed["status"], "completed", "{failed}");
+            assert_eq!(failed["result"]["isError"], true, "{failed}");
 
-        let broke = said.about("native", "broke")[0];
-        assert_eq!(broke["status"], "failed", "{broke}");
-        assert_eq!(broke["task"]["error"]["code"], -32603, "{broke}");
+            let broke = said.about("native", "broke")[0];
+            assert_eq!(broke["status"], "failed", "{broke}");
+            assert_eq!(broke["task"]["error"]["code"], -32603, "{broke}");
 
-        let stopped = said.about("native", "stopped")[0];
-        assert_eq!(stopped["task"]["status"], "cancelled", "{stopped}");
+            let stopped = said.about("native", "stopped")[0];
+            assert_eq!(stopped["task"]["status"], "cancelled", "{stopped}");
 
-        let waited = said.about("waiting", "answered")[0];
-        let followed = said.about("native", "answered")[0];
-        check_questions(said, &[waited, &followed["result"]]);
-    });
+            let waited = said.about("waiting", "answered")[0];
+            let followed = said.about("native", "answered")[0];
+            check_questions(said, &[waited, &followed["result"]]);
+        },
+    );
 }
 
 #[test]
 fn python_sdk() {
-    play("python_sdk.py", &["family", "waiting"], |said| {
-        let versions = said.about("tools", "version");
-        assert_eq!(versions, ["2026-07-28", "2025-11-25"]);
-        check_family(said);
-        for waited in said.about("waiting", "ran") {
-            assert_eq!(text(waited), "waiting took 1 s", "{waited}");
-        }
-        for progress in said.about("waiting", "progress") {
-            check_progress(progress);
-        }
-        check_questions(said, &said.about("waiting", "answered"));
-    });
+    play(
+        "python_sdk.py",
+        &["family", "resource", "waiting"],
+        |said| {
+            let versions = said.about("tools", "version");
+            assert_eq!(versions, ["2026-07-28", "2025-11-25"]);
+            check_family(said);
+            check_resource(said);
+            for waited in said.about("waiting", "ran") {
+                assert_eq!(text(waited), "waiting took 1 s", "{waited}");
+            }
+            for progress in said.about("waiting", "progress") {
+                check_progress(progress);
+            }
+            check_questions(said, &said.about("waiting", "answered"));
+        },
+    );
 }
 
 /// The tasks of 2026-07-28.
