@@ -243,9 +243,11 @@ async fn an_error_of_the_tool_completes_and_one_of_the_protocol_fails() {
 async fn a_cancel_is_acknowledged_and_the_task_ends_by_itself() {
     let mut raw = Raw::modern(start(builder()).await, &declaring());
     let id = create(&mut raw, "nap", json!({"seconds": 1000})).await;
-    let ack = raw.request("tasks/cancel", json!({"taskId": id})).await;
+    let cancel = json!({"taskId": id, "_meta": {"async-tool/reason": "enough"}});
+    let ack = raw.request("tasks/cancel", cancel).await;
     assert_eq!(result(ack), json!({"resultType": "complete"}));
     let cancelled = result(until(&mut raw, &id, "cancelled").await);
+    assert_eq!(cancelled["statusMessage"], "enough");
     assert!(cancelled.get("result").is_none() && cancelled.get("error").is_none());
     // An ended one is acknowledged all the same, and stays as it is.
     let again = raw.request("tasks/cancel", json!({"taskId": id})).await;

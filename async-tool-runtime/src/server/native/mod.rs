@@ -14,10 +14,12 @@ use rmcp::model::{
     ServerCapabilities, TASKS_EXTENSION_ID, UpdateTaskParams,
 };
 use rmcp::service::RequestContext;
+use serde_json::Value;
 
 use super::ToolServer;
 use crate::engine::{Asker, Until, Wait};
 use crate::input::Answer;
+use crate::progress::shortened;
 use crate::refusal::Refusal;
 use crate::task::TaskId;
 pub(crate) use call::{NotCalled, refused};
@@ -28,6 +30,10 @@ pub(crate) use wait::{PAUSE, elicit, fills_forms};
 pub(crate) const HONOURS_KEYS: &str = "async-tool/idempotency";
 /// In `_meta` of a call: what `idempotency_key` is to the initiate tool.
 pub(crate) const KEY: &str = "async-tool/idempotency_key";
+/// In `_meta` of `tasks/cancel`: what `reason` is to the cancel tool.
+pub(crate) const REASON: &str = "async-tool/reason";
+/// Longest reason, in characters, as that of the cancel tool.
+const MAX_REASON: usize = 500;
 /// In `_meta` of a call: what `max_wait_seconds` is to the initiate tool.
 pub(crate) const MAX_WAIT: &str = "async-tool/max_wait_seconds";
 
@@ -163,8 +169,10 @@ impl ToolServer {
             tool: None,
             principal: principal.as_ref(),
         };
+        let reason = context.meta.0.get(REASON).and_then(Value::as_str);
+        let reason = reason.unwrap_or_default();
         self.engine
-            .request_cancel(asker, id, "".into())
+            .request_cancel(asker, id, shortened(reason.to_owned(), MAX_REASON).into())
             .await
             .map_err(error)?;
         Ok(())
