@@ -70,6 +70,8 @@
 //!   `postgres-tls`: by TLS, if need be.
 //! - `redis`: `RedisStore`, tasks in a Redis or Valkey server that many replicas
 //!   share; with `redis-tls` over TLS, with `redis-cluster` in a cluster.
+//! - `streamable-http`: `AsyncTools::http_layer`, which goes around rmcp's
+//!   streamable HTTP service.
 //! - `client`: the module of that name, which calls tasks on a server.
 //! - `testing`: the module of that name.
 //! - `conformance`: `store::conformance`, a test suite for stores.

@@ -242,12 +242,14 @@ impl TestServer {
     ///
     /// # Panics
     ///
-    /// If the task cannot be read.
+    /// If the task cannot be read, or asks something.
     pub async fn finish(&self, tool: &str, task_id: &str) -> Answer {
         loop {
             let arguments = json!({ "task_id": task_id, "wait_seconds": 50 });
             let answer = self.call(&format!("{tool}_status"), arguments).await;
             assert!(!answer.is_error, "{}", answer.text);
+            let asks = answer["status"] == "input_required";
+            assert!(!asks, "it waits for an answer: {}", answer.text);
             if answer["done"] == true {
                 return answer;
             }

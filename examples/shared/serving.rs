@@ -94,6 +94,17 @@ pub(crate) fn exit_code(served: Result<(), BoxError>) -> ExitCode {
     }
 }
 
+/// How long a call may wait in silence.
+const LONGEST_TASK: Duration = Duration::from_secs(60 * 60);
+
+/// A session in which nothing is sent for so long is over; rmcp's default is
+/// five minutes, and a call may wait longer than that for its task.
+fn sessions_for(silence: Duration) -> LocalSessionManager {
+    let mut sessions = LocalSessionManager::default();
+    sessions.session_config.keep_alive = Some(silence);
+    sessions
+}
+
 async fn serve_http(
     tools: AsyncTools,
     address: SocketAddr,
@@ -106,7 +117,7 @@ async fn serve_http(
     let handler = tools.clone();
     let service = tools.http_layer().layer(StreamableHttpService::new(
         move || Ok(handler.clone()),
-        Arc::new(LocalSessionManager::default()),
+        Arc::new(sessions_for(LONGEST_TASK)),
         config,
     ));
     let listener = TcpListener::bind(address)

@@ -142,7 +142,10 @@ async fn a_task_on_the_wire_from_its_creation_to_its_result() {
             "lastUpdatedAt": "TIME", "ttl": "TTL",
         })
     );
+    // While the result was waited for, there was a sign of life each minute.
     let mut status = raw.until(is("notifications/tasks/status")).await;
+    assert_eq!(status["params"]["status"], "working");
+    status = raw.until(is("notifications/tasks/status")).await;
     status["params"]["ttl"] = json!("TTL");
     assert_eq!(
         normalised(status),

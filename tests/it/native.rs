@@ -536,6 +536,27 @@ async fn an_older_client_is_not_asked_for_ever() {
     assert!(text.contains("input_dismissed"), "{answer}");
 }
 
+/// A question is shown once, whatever else goes on, and how many calls wait.
+#[tokio::test(start_paused = true)]
+async fn an_older_client_is_asked_a_question_once() {
+    let tools = start(builder().max_waiting_calls(0)).await;
+    let (mut raw, _) = Raw::legacy(tools, &json!({"elicitation": {}})).await;
+    let id = switching(&mut raw, json!({})).await;
+    let asked = question(&mut raw).await;
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    raw.send(&json!({
+        "jsonrpc": "2.0", "id": asked["id"],
+        "result": {"action": "accept", "content": {"approved": true}},
+    }))
+    .await;
+    let answer = raw.answer(id).await;
+    assert_eq!(
+        answer["result"]["structuredContent"]["approved"], true,
+        "{answer}"
+    );
+    assert!(!raw.came("elicitation/create"));
+}
+
 /// Nobody is at the keyboard, and somebody answers elsewhere; progress goes on.
 #[tokio::test(start_paused = true)]
 async fn a_question_to_an_older_client_ends_when_it_is_answered_elsewhere() {
@@ -720,6 +741,7 @@ async fn fast_work_is_answered_at_once() {
     let call = |seconds: u64| json!({"name": "quick", "arguments": {"seconds": seconds}});
     let fast = raw.request("tools/call", call(0)).await;
     assert_eq!(fast["result"]["resultType"], "complete", "{fast}");
+    assert!(fast["result"]["_meta"]["async-tool/task_id"].is_string());
     let slow = raw.request("tools/call", call(10)).await;
     assert_eq!(slow["result"]["resultType"], "task", "{slow}");
 }

@@ -139,6 +139,11 @@ impl Raw {
         self.early.iter().any(wanted)
     }
 
+    /// Whether there are messages of this method that nobody has waited for.
+    pub(crate) fn came(&self, method: &str) -> bool {
+        self.early.iter().any(|message| message["method"] == method)
+    }
+
     /// The next message like this.
     pub(crate) async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         if let Some(at) = self.early.iter().position(&wanted) {

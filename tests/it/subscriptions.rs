@@ -435,7 +435,7 @@ async fn over_http_a_session_hears_of_resources_on_its_own_stream() {
     let address = serve(tools, Mode::Sessions).await;
     let (mut http, _) = Http::legacy(address, &json!({})).await;
     let mut unasked = http.listen().await;
-    let params = json!({"name": "nap_initiate", "arguments": {"seconds": 1}});
+    let params = json!({"name": "nap_initiate", "arguments": {"seconds": 600}});
     let started = http.request("tools/call", params).await;
     let id = started["result"]["structuredContent"]["task_id"]
         .as_str()
@@ -445,6 +445,8 @@ async fn over_http_a_session_hears_of_resources_on_its_own_stream() {
         .request("resources/subscribe", json!({"uri": uri(&id)}))
         .await;
     assert_eq!(subscribed["result"], json!({}));
+    let params = json!({"name": "nap_cancel", "arguments": {"task_id": id}});
+    http.request("tools/call", params).await;
     let updated = unasked.until(is("notifications/resources/updated")).await;
     assert_eq!(updated["params"], json!({"uri": uri(&id)}));
 }

@@ -76,7 +76,9 @@ impl<O> TaskCall<O> {
     }
 
     /// Sets the task's deadline: it fails if it has not ended so long after its
-    /// beginning. The server refuses what is longer than the tool's `max_wait`.
+    /// beginning. The server refuses what is longer than the tool's `max_wait`;
+    /// native tasks of servers that are not made with this crate do not know of
+    /// it.
     pub fn with_max_wait(mut self, max_wait: Duration) -> Self {
         self.max_wait = Some(max_wait);
         self
@@ -121,8 +123,19 @@ impl<O> TaskCall<O> {
     }
 
     async fn make(self, deadline: Option<Instant>) -> Result<TaskHandle<O>, CallError> {
+        let arguments = self.arguments.map_err(CallError::Arguments)?;
+        for (name, instead) in [
+            ("idempotency_key", "with_idempotency_key"),
+            ("max_wait_seconds", "with_max_wait"),
+        ] {
+            if arguments.contains_key(name) {
+                return Err(CallError::Arguments(format!(
+                    "`{name}` is no argument of the tool; use `{instead}`"
+                )));
+            }
+        }
         let mut start = Start {
-            arguments: self.arguments.map_err(CallError::Arguments)?,
+            arguments,
             key: self.key,
             max_wait: self.max_wait,
             answers: None,

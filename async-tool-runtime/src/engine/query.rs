@@ -42,8 +42,6 @@ pub(crate) enum Until {
     Step,
     /// The end alone.
     End,
-    /// Any change of status or step, also while an answer is waited for.
-    Change,
     /// The end, or that it was asked for.
     Over,
     /// The same, or a question.
@@ -55,7 +53,7 @@ impl Until {
     fn is_over(self, view: &View) -> bool {
         match self {
             Self::Done | Self::Step => view.is_settled(),
-            Self::End | Self::Change => view.is_done(),
+            Self::End => view.is_done(),
             Self::Over => view.is_done() || view.record.cancel.is_some(),
             Self::Heard => view.is_settled() || view.record.cancel.is_some(),
         }
@@ -221,8 +219,7 @@ impl Engine {
                 let pause = view.poll_after().unwrap_or_default();
                 (wait.since.unwrap_or(view.revision), started + pause)
             });
-            let wanted = matches!(wait.until, Until::Step | Until::Change);
-            let changed = wanted && view.revision > seen;
+            let changed = wait.until == Until::Step && view.revision > seen;
             if wait.until.is_over(&view)
                 || now >= end
                 || self.is_draining()

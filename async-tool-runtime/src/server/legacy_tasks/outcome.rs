@@ -1,7 +1,9 @@
 //! `tasks/result`: waits for the end, and asks the client meanwhile what the
 //! task asks.
 
-use rmcp::model::{RequestMetaObject, ServerResult};
+use std::time::Duration;
+
+use rmcp::model::{CustomNotification, RequestMetaObject, ServerResult};
 use rmcp::service::{PeerRequestOptions, RequestContext};
 use rmcp::{ErrorData, RoleServer};
 use serde_json::Value;
@@ -14,6 +16,9 @@ use crate::server::ToolServer;
 use crate::server::native::{self, elicit, elicitation_params, ending, fills_forms};
 use crate::task::{Question, TaskId};
 
+/// rmcp ends a session of five minutes in which nothing is sent, and with it the
+/// answer that is waited for.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(60);
 /// How often a client is asked the same that answers what does not fit.
 const TRIES: usize = 3;
 
@@ -49,7 +54,7 @@ impl ToolServer {
         let mut tries: (String, usize) = Default::default();
         loop {
             let wait = Wait {
-                duration: self.engine.config.max_age,
+                duration: SIGN_OF_LIFE,
                 until: if asks { Until::Heard } else { Until::Over },
                 since: None,
             };
@@ -61,7 +66,10 @@ impl ToolServer {
                 if self.engine.is_draining() {
                     return Err(Refusal::ShuttingDown);
                 }
-                // Too many calls wait.
+                let status = Some(shape::task_json(&view));
+                let status = CustomNotification::new("notifications/tasks/status", status);
+                let _ = context.peer.send_notification(status.into()).await;
+                // Too many calls may wait.
                 tokio::time::sleep(native::PAUSE).await;
                 continue;
             };
@@ -100,21 +108,6 @@ impl ToolServer {
         match self.engine.answer(asker, id, &question.key, &answer).await {
             Ok(_) | Err(Refusal::QuestionClosed(_) | Refusal::InvalidArguments(_)) => Ok(true),
             Err(refusal) => Err(refusal),
-        }
-    }
-
-    /// Completes when the question is no longer open.
-    async fn until_closed(&self, asker: Asker<'_>, id: TaskId, key: &str) {
-        let Ok(mut following) = self.engine.follow_task(asker, id).await else {
-            // Too many are followed: the client's answer will tell.
-            return std::future::pending().await;
-        };
-        loop {
-            let view = following.view();
-            let open = view.record.open_questions().any(|open| *open.key == *key);
-            if !open || shape::is_over(view) || following.next().await.is_none() {
-                return;
-            }
         }
     }
 }

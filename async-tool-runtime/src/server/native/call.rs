@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::shape::task;
 use super::wait::Waited;
-use super::{KEY, MAX_WAIT, ending, is_modern, speaks_tasks, undeclared};
+use super::{KEY, MAX_WAIT, TASK_ID, ending, is_modern, speaks_tasks, undeclared};
 use crate::catalog::Entry;
 use crate::descriptor::Undeclared;
 use crate::engine::{Asker, Initiate, Initiated, View, Wait};
@@ -172,7 +172,13 @@ impl Call<'_> {
 /// The answer to the call of a task that has ended.
 pub(super) fn ended(view: &View, entry: &Entry) -> Result<CallToolResult, NotCalled> {
     match ending(view, Some(entry)) {
-        Some(Ok(result)) => Ok(result),
+        Some(Ok(mut result)) => {
+            // A program tells a task that failed from a call that was refused.
+            let id = Value::String(view.record.id.to_string());
+            let meta = result.meta.get_or_insert_default();
+            meta.insert(TASK_ID.to_owned(), id);
+            Ok(result)
+        }
         Some(Err(error)) => Err(NotCalled::Protocol(error)),
         None => {
             let reason = match &view.record.outcome {

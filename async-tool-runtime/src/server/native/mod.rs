@@ -30,6 +30,8 @@ pub(crate) use wait::{PAUSE, elicit, fills_forms};
 pub(crate) const HONOURS_KEYS: &str = "async-tool/idempotency";
 /// In `_meta` of a call: what `idempotency_key` is to the initiate tool.
 pub(crate) const KEY: &str = "async-tool/idempotency_key";
+/// In `_meta` of a result that came without a task: the task that it is of.
+pub(crate) const TASK_ID: &str = "async-tool/task_id";
 /// In `_meta` of `tasks/cancel`: what `reason` is to the cancel tool.
 pub(crate) const REASON: &str = "async-tool/reason";
 /// Longest reason, in characters, as that of the cancel tool.

@@ -1,6 +1,7 @@
 //! The call of a native tool by a client that speaks no tasks: it waits for the
 //! end, and passes on what the task asks.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -123,19 +124,19 @@ impl ToolServer {
             let incomplete = InputRequiredResult::new(Some(input_requests(view)), Some(state));
             return Ok(Some(incomplete.into()));
         }
-        // It may be answered elsewhere, or the task may end, while somebody
-        // thinks about it here.
-        let changed = Wait {
-            duration: self.engine.config.max_age,
-            until: Until::Change,
-            since: Some(view.revision),
+        let answer = tokio::select! {
+            answer = elicit(&call.context.peer, params, PeerRequestOptions::no_options()) => answer,
+            // It may be answered elsewhere, or the task may end, while somebody
+            // thinks about it here.
+            () = self.until_closed(call.asker(), waited.id, &question.key) => return Ok(None),
+            never = signs_of_life(reporter, view) => match never {},
         };
-        let mut answer = tokio::select! {
-            answer = elicit(&call.context.peer, params, PeerRequestOptions::no_options()) => {
-                // Who cannot say anything has put the question aside.
-                answer.unwrap_or(Answer::Cancel)
-            }
-            _ = self.wait_once(call, waited.id, changed, reporter) => return Ok(None),
+        let mut answer = match answer {
+            Some(answer) => answer,
+            // Who cannot say anything has put the question aside, where nobody
+            // else can answer it.
+            None if waited.own => Answer::Cancel,
+            None => return self.cannot_ask(call, waited).await.map(Some),
         };
         if *misfits >= MISFITS {
             answer = Answer::Cancel;
@@ -151,6 +152,22 @@ impl ToolServer {
                 Ok(None)
             }
             Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    /// Completes when a question of a task is no longer open.
+    pub(crate) async fn until_closed(&self, asker: Asker<'_>, id: TaskId, key: &str) {
+        let Ok(mut following) = self.engine.follow_task(asker, id).await else {
+            // Too many are followed: the client's answer will tell.
+            return std::future::pending().await;
+        };
+        loop {
+            let view = following.view();
+            let open = view.record.open_questions().any(|open| *open.key == *key);
+            let stopping = view.stopping || view.record.cancel.is_some();
+            if !open || stopping || following.next().await.is_none() {
+                return;
+            }
         }
     }
 
@@ -208,6 +225,18 @@ impl Waited {
             id: id.parse().ok()?,
             own: whose == "own",
         })
+    }
+}
+
+/// Tells a client that it is waited for somebody's answer, for as long as that
+/// takes.
+async fn signs_of_life(reporter: &mut Option<Notifier>, view: &View) -> Infallible {
+    let Some(reporter) = reporter else {
+        return std::future::pending().await;
+    };
+    loop {
+        reporter.report(view).await;
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

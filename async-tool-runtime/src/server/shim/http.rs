@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_util::future::BoxFuture;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, request};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
@@ -20,6 +20,8 @@ use super::outbound::place_capability;
 
 /// The largest body, in bytes, unless said otherwise; rmcp has the same limit.
 const MAX_BODY: usize = 4 * 1024 * 1024;
+/// Longest event that is kept until it is whole, in bytes.
+const MAX_EVENT: usize = 1024 * 1024;
 const METHOD: &str = "mcp-method";
 const VERSION: &str = "mcp-protocol-version";
 const MODERN: &str = "2026-07-28";
@@ -206,6 +208,9 @@ async fn changed<A>(answer: Response<A>, change: Change) -> Response<HttpBody<A>
 where
     A: Body<Data = Bytes, Error = Infallible> + Unpin,
 {
+    if answer.headers().contains_key(CONTENT_ENCODING) {
+        return answer.map(HttpBody::untouched);
+    }
     let content = answer.headers().get(CONTENT_TYPE);
     let is = |essence: &str| {
         content.is_some_and(|value| value.as_bytes().starts_with(essence.as_bytes()))
@@ -344,6 +349,10 @@ impl<A: Body<Data = Bytes, Error = Infallible> + Unpin> Events<A> {
                 }
                 None => whole.extend(event),
             }
+        }
+        if self.begun.len() > MAX_EVENT {
+            // Not what rmcp writes.
+            self.change = None;
         }
         if self.change.is_none() {
             whole.append(&mut self.begun);

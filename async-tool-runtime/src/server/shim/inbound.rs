@@ -6,16 +6,17 @@ use rmcp::model::TASKS_EXTENSION_ID;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{LEGACY, LISTEN, Shim, UNDECLARED_LISTEN};
+use super::{LEGACY, LISTEN, OWN, Shim, UNDECLARED_LISTEN};
 
 /// Only a message with one of these in it may have to be altered. A slash may
 /// be escaped, and any letter too.
-const SIGNS: [&[u8]; 5] = [
+const SIGNS: [&[u8]; 6] = [
     br#""tasks"#,
     br#""task""#,
     br#"list""#,
     br#"listen""#,
     br"\u00",
+    br#""async-tool"#,
 ];
 
 /// A message as rmcp is to see it.
@@ -49,6 +50,9 @@ impl Shim {
             return None;
         }
         let head: Head<'_> = serde_json::from_slice(message).ok()?;
+        if head.method.starts_with(OWN) {
+            return self.unknown(message, &head.method);
+        }
         let listens = match &*head.method {
             "subscriptions/listen" => true,
             "tools/list" | "tools/call" | "tasks/get" | "tasks/cancel" if self.native => false,
@@ -67,6 +71,18 @@ impl Shim {
         Some(Altered {
             message: serde_json::to_vec(&message).ok()?,
             method,
+        })
+    }
+
+    /// Our own names are no methods that a client could call.
+    fn unknown(self, message: &[u8], method: &str) -> Option<Altered> {
+        let mut message: Value = serde_json::from_slice(message).ok()?;
+        let now = format!("unknown/{method}");
+        message["method"] = now.clone().into();
+        let method = Method { before: OWN, now };
+        Some(Altered {
+            message: serde_json::to_vec(&message).ok()?,
+            method: Some(method),
         })
     }
 
@@ -152,6 +168,17 @@ mod tests {
     fn altered(shim: Shim, message: &Value) -> Option<Value> {
         let altered = shim.inbound(message.to_string().as_bytes())?;
         Some(serde_json::from_slice(&altered.message).expect("JSON"))
+    }
+
+    #[test]
+    fn the_shims_own_methods_are_nobody_elses() {
+        for shim in [NATIVE, PLAIN] {
+            for method in [UNDECLARED_LISTEN.to_owned(), format!("{LEGACY}tools/call")] {
+                let message = request(&method, json!({}));
+                let expected = request(&format!("unknown/{method}"), json!({}));
+                assert_eq!(altered(shim, &message), Some(expected));
+            }
+        }
     }
 
     #[test]

@@ -12,9 +12,9 @@
 //!   `initialize` a capability is put in its place, and its acknowledgement of
 //!   a subscription is left out, since the server sends a better one.
 //!
-//! What neither concerns passes unread but for a search for a few words. A
-//! client that uses the other methods itself gets what it would get anyway:
-//! they mean the same.
+//! What neither concerns passes unread but for a search for a few words. The
+//! other methods are nobody else's: a client that names one is told that there
+//! is none.
 //!
 //! [`pipe`] does this for streams of lines, [`http`] for streamable HTTP.
 
@@ -24,6 +24,8 @@ pub(crate) mod inbound;
 pub(crate) mod outbound;
 pub(crate) mod pipe;
 
+/// What the names of all our own methods begin with.
+pub(crate) const OWN: &str = "async-tool/";
 /// What requests are called, for which rmcp has no place, before their own
 /// method.
 pub(crate) const LEGACY: &str = "async-tool/2025-11-25/";

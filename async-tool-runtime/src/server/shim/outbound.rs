@@ -45,7 +45,8 @@ fn patched(initialized: &InitializeResult) -> Option<Value> {
 /// Puts the capability `tasks` of an answer to `initialize` where it belongs;
 /// whether there is one.
 pub(crate) fn place_capability(initialized: &mut Value) -> bool {
-    let Some(capabilities) = initialized["capabilities"].as_object_mut() else {
+    let capabilities = initialized.get_mut("capabilities");
+    let Some(capabilities) = capabilities.and_then(Value::as_object_mut) else {
         return false;
     };
     let Some(experimental) = capabilities
