@@ -97,9 +97,15 @@ impl AsyncTools {
     /// tools as around one of a handler that they [wrap](Self::wrap).
     ///
     /// It adds what that service lacks: the core tasks of protocol 2025-11-25,
-    /// and `taskIds` in the subscriptions of 2026-07-28. Without it everything
-    /// else works all the same. It reads the body of each `POST`, and passes
-    /// what does not concern either as it came.
+    /// and `taskIds` in the subscriptions of 2026-07-28. Without it older clients
+    /// have no tasks, and who listens with `taskIds` hears nothing; everything
+    /// else works. It reads the body of each `POST`, and passes what does not
+    /// concern either as it came. Put it next to that service, below layers that
+    /// change answers.
+    ///
+    /// rmcp ends a session in which nothing was sent for five minutes, and with
+    /// it a call that waits in silence: raise `session_config.keep_alive` of
+    /// its `LocalSessionManager` above the longest task.
     ///
     /// ```ignore
     /// let service = StreamableHttpService::new(move || Ok(handler.clone()), sessions, config);
