@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_tool::MemoryStore;
 use async_tool::store::{
     Admission, Answered, Beat, CancelAck, Change, Created, Cursor, End, Epoch, Filter, Lease,
-    LogLine, NewTask, OpenStore, Question, Reaped, Refused, Release, Report, StepRecord, Store,
-    StoreError, TaskId, TaskRecord, Want,
+    LogLine, NewTask, OpenStore, Purged, Question, Reaped, Refused, Release, Report, Stats,
+    StepRecord, Store, StoreError, TaskId, TaskRecord, Told, Want,
 };
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -143,6 +143,10 @@ impl OpenStore for Flaky {
             faults: Arc::clone(&self.faults),
         }))
     }
+
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        self.inner.namespaces().await
+    }
 }
 
 /// Forwards verbs to the memory while it is not cut off.
@@ -176,6 +180,10 @@ forward! {
     answer(id: TaskId, key: &str, answer: Arc<str>) -> Option<Answered>;
     request_cancel(id: TaskId, reason: Arc<str>) -> Option<CancelAck>;
     reap(limit: usize) -> Reaped;
+    claim_notices(pause: Duration, limit: usize) -> Vec<TaskRecord>;
+    settle_notice(told: Told) -> bool;
+    purge(id: TaskId) -> Option<Purged>;
+    stats() -> Stats;
     {
         async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError> {
             let created = self.up()?.create(new, admission).await;

@@ -52,6 +52,7 @@ impl Engine {
             expired,
             purged,
             ready,
+            notices: _,
             next,
         } = reaped;
         if !requeued.is_empty() {

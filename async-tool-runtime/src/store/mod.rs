@@ -48,19 +48,21 @@ mod redis;
 mod sessions;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod stats;
 mod types;
 mod url;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 
 pub use crate::progress::ProgressState;
 pub use crate::task::{
-    CancelAck, ConcurrencyLimit, End, Epoch, Fingerprint, Input, NewTask, Outcome, Principal,
-    Question, Refused, Release, Retry, SessionId, Status, Takeover, TaskFailure, TaskId, TaskKey,
-    TaskRecord, Timestamp,
+    CancelAck, ConcurrencyLimit, End, Epoch, Fingerprint, Input, NewTask, Notice, Origin, Outcome,
+    Principal, Question, Refused, Release, Retry, SessionId, Status, Takeover, TaskFailure, TaskId,
+    TaskKey, TaskRecord, Timestamp, Told,
 };
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]
@@ -69,6 +71,7 @@ pub use postgres::{PostgresStore, PostgresStoreBuilder};
 pub use redis::{RedisStore, RedisStoreBuilder};
 #[cfg(feature = "sqlite")]
 pub use sqlite::SqliteStore;
+pub use stats::{Inspection, Purged, QueueStats, SessionStats, Stats};
 pub use types::{
     Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, Owned,
     Owner, Reaped, Report, StepRecord, Want,
@@ -90,12 +93,26 @@ pub trait OpenStore: Send + Sync + 'static {
     ///
     /// [`StoreError`] if the engine cannot be reached or is unfit for use.
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>, StoreError>;
+
+    /// The namespaces that have tasks, sorted.
+    ///
+    /// - **namespaces_are_listed**: from the first task of each on; whether one
+    ///   whose tasks are gone is still listed is the store's to say.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the engine cannot be reached.
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError>;
 }
 
 #[async_trait]
 impl OpenStore for Box<dyn OpenStore> {
     async fn open(&self, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
         (**self).open(namespace).await
+    }
+
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        (**self).namespaces().await
     }
 }
 
@@ -130,7 +147,12 @@ pub trait Store: Send + Sync + 'static {
     ///   while its tool's queue or the whole queue is at its limit gives
     ///   [`Created::Full`] and nothing is stored. Unless `admission` names a session
     ///   and no task of the same tool is queued: its session has a slot for it.
+    /// - **create_respects_the_limit_of_a_principal**: where `admission` has one, a
+    ///   task that would be queued while as many of its principal are gives
+    ///   [`Created::Full`] and nothing is stored, whatever session has a slot. A
+    ///   task without a principal has no such limit.
     /// - **racing_creates_of_a_key_make_one_task**: all of them get that one.
+    /// - **a_task_keeps_its_origin**: for all who read it, to the end.
     ///
     /// The record is durable before the answer.
     async fn create(&self, new: NewTask, admission: Admission) -> Result<Created, StoreError>;
@@ -169,6 +191,8 @@ pub trait Store: Send + Sync + 'static {
     /// - **beat_renews_the_lease**: from then on it lasts its duration once more.
     /// - **beat_keeps_reports**: progress, revision and log lines of tasks that
     ///   the epoch owns.
+    /// - **a_history_stays_until_it_is_replaced**: by a report, a release for a
+    ///   retry or the end; `get` and `claim` tell it, also after the end.
     /// - **beat_drops_reports_of_old_epochs**: and of tasks that have ended.
     /// - **beat_drops_late_reports**: whose number is not above the last one's, log
     ///   lines and all.
@@ -331,7 +355,7 @@ pub trait Store: Send + Sync + 'static {
     /// - **list_filters**: by owner, tool and status, together.
     /// - **list_leaves_out_what_has_expired**: purged or not.
     /// - **list_leaves_out_arguments_and_results**: what a completed task has of
-    ///   its outcome is an empty result.
+    ///   its outcome is an empty result; and the history.
     async fn list(
         &self,
         filter: &Filter,
@@ -354,7 +378,57 @@ pub trait Store: Send + Sync + 'static {
     /// - **reap_tells_when_to_come_again**: `next` is not after the moment at
     ///   which a deadline, back-off or retention ends, or a session may be dead.
     /// - **reap_tells_what_is_ready**.
+    /// - **reap_tells_of_notices**: whether some are due; `next` is not after the
+    ///   moment at which one will be.
     async fn reap(&self, limit: usize) -> Result<Reaped, StoreError>;
+
+    /// Gives notices that are due to the caller, who is to tell them: the records
+    /// of their tasks, as [`get`](Self::get) reads them.
+    ///
+    /// - **an_end_gives_a_notice**: of a task that was created with
+    ///   [`NewTask::notify`], in the same step as its end, whoever ends it: its
+    ///   worker, a cancel, a deadline, the death of its worker.
+    /// - **questions_give_a_notice**: in the same step, where `ask` opens other ones
+    ///   than before.
+    /// - **a_later_notice_replaces_an_earlier_one**: with a greater number, due at
+    ///   once and without a state.
+    /// - **claim_notices_takes_the_longest_due_first**: at most `limit`, and none
+    ///   whose task's retention is over.
+    /// - **a_claimed_notice_is_due_again_after_the_pause**: unless it is settled
+    ///   before; racing claims take it once.
+    async fn claim_notices(
+        &self,
+        pause: Duration,
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError>;
+
+    /// Keeps what came of telling a notice; whether it was still the caller's to
+    /// say.
+    ///
+    /// - **a_settled_notice_is_not_claimed**: before its next try, or ever.
+    /// - **settle_notice_needs_the_claim**: with another number or due than the
+    ///   present ones nothing changes, and the answer is false; so it is where the
+    ///   task is gone.
+    /// - **a_notice_is_kept_with_its_task**: `get` and `list` tell it.
+    async fn settle_notice(&self, told: Told) -> Result<bool, StoreError>;
+
+    /// Deletes an ended task before its retention is over.
+    ///
+    /// - **purge_deletes_an_ended_task**: with keys, steps, log and result.
+    /// - **purge_leaves_what_has_not_ended**: [`Purged::NotEnded`].
+    /// - **purge_leaves_what_is_in_use**: [`Purged::InUse`], while a session owns
+    ///   it or a notice is not settled.
+    /// - **purge_finds_no_unknown_task**: `None`, also for one whose retention is
+    ///   over.
+    async fn purge(&self, id: TaskId) -> Result<Option<Purged>, StoreError>;
+
+    /// Tells how much is in the namespace. It costs about the same however many
+    /// tasks have ended.
+    ///
+    /// - **stats_count_what_is_there**: queues, what is being worked on, records,
+    ///   notices, sessions. What has expired may still be counted until it is
+    ///   reaped.
+    async fn stats(&self) -> Result<Stats, StoreError>;
 
     /// Changes by anybody, from now on. Lossy: after a gap there is a
     /// [`Change::Resync`], and readers poll slowly besides.

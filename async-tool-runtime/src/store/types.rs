@@ -33,6 +33,9 @@ pub struct Admission {
     pub tool_queue: usize,
     /// How many tasks may be queued in all.
     pub queue: usize,
+    /// How many tasks of the task's principal may be queued; none: as many as
+    /// the others allow.
+    pub principal_queue: Option<usize>,
     /// The session that has a slot for the task at once.
     pub claim: Option<Lease>,
 }
@@ -43,6 +46,7 @@ impl Admission {
         Self {
             tool_queue,
             queue,
+            principal_queue: None,
             claim: None,
         }
     }
@@ -77,6 +81,8 @@ pub enum Limit {
     ToolQueue(usize),
     /// Queued tasks in all.
     Queue(usize),
+    /// Queued tasks of one principal.
+    PrincipalQueue(usize),
     /// Tasks kept, ended ones included.
     Records(usize),
     /// Idempotency keys of one shared task.
@@ -88,6 +94,7 @@ impl fmt::Display for Limit {
         match self {
             Self::ToolQueue(limit) => write!(f, "{limit} tasks of this tool are waiting already"),
             Self::Queue(limit) => write!(f, "{limit} tasks are waiting already"),
+            Self::PrincipalQueue(limit) => write!(f, "{limit} of your tasks are waiting already"),
             Self::Records(limit) => write!(f, "the store keeps {limit} tasks already"),
             Self::Keys(limit) => write!(
                 f,
@@ -130,6 +137,8 @@ pub struct Report {
     pub revision: u64,
     /// Lines for the task's log.
     pub log: Vec<LogLine>,
+    /// What becomes of [`TaskRecord::history`]; none: it stays as it is.
+    pub history: Option<Arc<str>>,
 }
 
 impl Report {
@@ -148,6 +157,7 @@ impl Report {
             progress: Arc::new(progress),
             revision,
             log: Vec::new(),
+            history: None,
         }
     }
 }
@@ -373,6 +383,8 @@ pub struct Reaped {
     pub purged: Vec<TaskId>,
     /// Something is queued that could be claimed now.
     pub ready: bool,
+    /// Notices are due.
+    pub notices: bool,
     /// How long until there may be something to do, as far as is known now.
     pub next: Option<Duration>,
 }

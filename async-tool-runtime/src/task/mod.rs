@@ -5,6 +5,8 @@
 
 mod fingerprint;
 mod id;
+mod notice;
+mod origin;
 mod record;
 mod status;
 mod transition;
@@ -13,6 +15,8 @@ mod transition_tests;
 
 pub use fingerprint::Fingerprint;
 pub use id::{Epoch, InvalidTaskId, Principal, SessionId, TaskId};
+pub use notice::{Notice, Told};
+pub use origin::Origin;
 pub use record::{
     ConcurrencyLimit, End, Input, NewTask, Outcome, Question, Release, Retry, TaskFailure, TaskKey,
     TaskRecord, Timestamp,

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Epoch, Fingerprint, Principal, SessionId, Status, TaskId};
+use super::{Epoch, Fingerprint, Notice, Origin, Principal, SessionId, Status, TaskId};
 use crate::progress::ProgressState;
 use crate::store::LogLine;
 
@@ -83,6 +83,11 @@ pub struct NewTask {
     pub max_wait: Duration,
     /// How long the record stays readable after the end.
     pub retention: Duration,
+    /// What is kept of the call that makes it.
+    pub origin: Option<Arc<Origin>>,
+    /// Whether its end and its questions are to be told: then it has a
+    /// [`TaskRecord::notice`].
+    pub notify: bool,
 }
 
 impl NewTask {
@@ -105,6 +110,8 @@ impl NewTask {
             max_attempts: 1,
             max_wait,
             retention,
+            origin: None,
+            notify: false,
         }
     }
 }
@@ -197,6 +204,13 @@ pub struct TaskRecord {
     pub cancel: Option<Arc<str>>,
     /// What its present attempt reported last.
     pub progress: Option<Arc<ProgressState>>,
+    /// What its attempts did and when, as JSON text of the workers that executed
+    /// them; none as long as there was one attempt without steps.
+    pub history: Option<Arc<str>>,
+    /// What is kept of the call that made it.
+    pub origin: Option<Arc<Origin>>,
+    /// What is to be told of it to somebody outside; none if nobody asked.
+    pub notice: Option<Notice>,
     /// What its attempts asked; none once the task has ended.
     pub input: Option<Arc<Input>>,
     /// How it ended.
@@ -345,6 +359,8 @@ pub struct End {
     pub lingers: bool,
     /// The last lines of its log.
     pub log: Vec<LogLine>,
+    /// What becomes of [`TaskRecord::history`]; none: it stays as it is.
+    pub history: Option<Arc<str>>,
 }
 
 impl End {
@@ -356,6 +372,7 @@ impl End {
             ahead: false,
             lingers: false,
             log: Vec::new(),
+            history: None,
         }
     }
 
@@ -406,6 +423,8 @@ pub struct Retry {
     pub revision: u64,
     /// The last lines of its log.
     pub log: Vec<LogLine>,
+    /// What becomes of [`TaskRecord::history`]; none: it stays as it is.
+    pub history: Option<Arc<str>>,
 }
 
 impl Retry {
@@ -416,6 +435,7 @@ impl Retry {
             message: message.into(),
             revision,
             log: Vec::new(),
+            history: None,
         }
     }
 

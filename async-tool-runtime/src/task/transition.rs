@@ -17,11 +17,11 @@
 use std::sync::Arc;
 
 use super::{
-    End, Epoch, Input, NewTask, Outcome, Question, Release, SessionId, Status, TaskFailure,
+    End, Epoch, Input, NewTask, Notice, Outcome, Question, Release, SessionId, Status, TaskFailure,
     TaskRecord, Timestamp,
 };
 use crate::progress::ProgressState;
-use crate::store::Report;
+use crate::store::{Purged, Report};
 
 /// Why a worker's write was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,14 +61,18 @@ impl TaskRecord {
     /// The newest version of what is in a record that this program knows. A
     /// store keeps one with each record, see [`format`](Self::format); a program
     /// reads those up to its own, and refuses newer ones by name.
-    pub const FORMAT: u32 = 2;
+    pub const FORMAT: u32 = 3;
 
-    /// The oldest version that knows all that is in this record: 2 if its
-    /// attempts have asked anything, 1 otherwise. So workers of version 1 go on
-    /// with tasks that never ask, beside newer ones. What a store keeps grows
-    /// with this, and never shrinks.
+    /// The oldest version that can do right by this record: 3 if somebody
+    /// outside is to be told of it, 2 if its attempts have asked anything, 1
+    /// otherwise. So workers of version 1 go on with tasks that never ask, beside
+    /// newer ones. What a store keeps grows with this, and never shrinks.
     pub fn format(&self) -> u32 {
-        if self.input.is_some() { 2 } else { 1 }
+        match (&self.notice, &self.input) {
+            (Some(_), _) => 3,
+            (None, Some(_)) => 2,
+            (None, None) => 1,
+        }
     }
 
     /// Accepts a call: the task is queued.
@@ -94,6 +98,9 @@ impl TaskRecord {
             retention: new.retention,
             cancel: None,
             progress: None,
+            history: None,
+            origin: new.origin,
+            notice: new.notify.then(Notice::default),
             input: None,
             outcome: None,
         }
@@ -149,7 +156,10 @@ impl TaskRecord {
             Release::NotStarted | Release::Stopped => None,
         };
         match &retry {
-            Some(retry) => self.revision = self.revision.max(retry.revision),
+            Some(retry) => {
+                self.revision = self.revision.max(retry.revision);
+                self.remember(retry.history.as_ref());
+            }
             None => {
                 // As if it had not been claimed.
                 self.attempt -= 1;
@@ -180,6 +190,7 @@ impl TaskRecord {
             self.report = report.number;
             self.revision = self.revision.max(report.revision);
             self.progress = Some(Arc::clone(&report.progress));
+            self.remember(report.history.as_ref());
         }
         Ok(())
     }
@@ -207,6 +218,7 @@ impl TaskRecord {
     pub fn finish(&mut self, epoch: Epoch, end: End, now: Timestamp) -> Result<(), Refused> {
         self.fence(epoch)?;
         self.revision = self.revision.max(end.revision);
+        self.remember(end.history.as_ref());
         let owner = self.owner;
         self.end(end.outcome, now);
         if end.lingers {
@@ -253,6 +265,9 @@ impl TaskRecord {
         } else {
             Status::InputRequired
         });
+        if !questions.is_empty() {
+            self.announce(now);
+        }
         kept.append(&mut questions);
         self.input = Some(Arc::new(Input::new(kept, now)));
         Ok(())
@@ -371,11 +386,28 @@ impl TaskRecord {
             .map(|finished| finished.plus(self.retention))
     }
 
+    /// What a request to delete it comes to.
+    pub fn purge(&self) -> Purged {
+        if !self.status.is_terminal() {
+            Purged::NotEnded
+        } else if self.owner.is_some() || self.notice.as_ref().is_some_and(|it| it.due.is_some()) {
+            Purged::InUse
+        } else {
+            Purged::Gone
+        }
+    }
+
     fn requeue(&mut self) {
         self.become_status(Status::Queued);
         self.owner = None;
         self.not_before = None;
         self.progress = None;
+    }
+
+    fn remember(&mut self, history: Option<&Arc<str>>) {
+        if let Some(history) = history {
+            self.history = Some(Arc::clone(history));
+        }
     }
 
     fn say(&mut self, message: String) {
@@ -395,6 +427,7 @@ impl TaskRecord {
         self.outcome = Some(outcome);
         // Nobody runs it again, and retention may be long.
         self.arguments = Arc::default();
+        self.announce(now);
     }
 
     fn become_status(&mut self, status: Status) {

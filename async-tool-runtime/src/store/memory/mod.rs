@@ -6,6 +6,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -14,8 +15,8 @@ use tokio::task::coop::consume_budget;
 use tokio::time::Instant;
 
 use super::{
-    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, OpenStore, Reaped,
-    Report, StepRecord, Store, StoreError, Want, hub,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, OpenStore, Purged,
+    Reaped, Report, Stats, StepRecord, Store, StoreError, Told, Want, hub,
 };
 use crate::engine::Clock;
 use crate::task::{CancelAck, End, Epoch, NewTask, Question, Refused, Release, TaskId, TaskRecord};
@@ -82,6 +83,20 @@ impl OpenStore for MemoryStore {
             })
         });
         Ok(Arc::clone(partition) as Arc<dyn Store>)
+    }
+
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        let namespaces = self
+            .namespaces
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut names: Vec<String> = namespaces
+            .iter()
+            .filter(|(_, partition)| !partition.read().is_empty())
+            .map(|(name, _)| name.clone())
+            .collect();
+        names.sort_unstable();
+        Ok(names)
     }
 }
 
@@ -303,6 +318,38 @@ impl Store for Partition {
             self.announce(Change::Queued);
         }
         Ok(reaped)
+    }
+
+    async fn claim_notices(
+        &self,
+        pause: Duration,
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        consume_budget().await;
+        let now = self.clock.now();
+        Ok(self.write().claim_notices(pause, limit, now))
+    }
+
+    async fn settle_notice(&self, told: Told) -> Result<bool, StoreError> {
+        consume_budget().await;
+        let now = self.clock.now();
+        Ok(self.write().settle_notice(&told, now))
+    }
+
+    async fn purge(&self, id: TaskId) -> Result<Option<Purged>, StoreError> {
+        consume_budget().await;
+        let now = self.clock.now();
+        let purged = self.write().purge(id, now);
+        if purged == Some(Purged::Gone) {
+            self.announce(Change::Task(id));
+        }
+        Ok(purged)
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        consume_budget().await;
+        let now = self.clock.now();
+        Ok(self.read().stats(now))
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

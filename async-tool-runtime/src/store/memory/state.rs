@@ -1,10 +1,12 @@
 //! What one namespace keeps, behind one lock: the tasks, and indexes that are
 //! always true to them. What is done with it is in [`verbs`].
 
+mod notices;
 mod verbs;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque, hash_map};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -31,6 +33,10 @@ pub(super) struct State {
     due: BTreeSet<(Timestamp, TaskId)>,
     /// When back-offs end.
     waiting: BTreeSet<(Timestamp, TaskId)>,
+    /// When notices are due.
+    notices: BTreeSet<(Timestamp, TaskId)>,
+    /// How many tasks of a principal are queued.
+    queued_of: HashMap<Principal, usize>,
     /// In the order of lists.
     listed: BTreeSet<Cursor>,
     sessions: HashMap<SessionId, Session>,
@@ -97,10 +103,24 @@ struct ShareScope {
 struct Session {
     /// On the monotonic clock: jumps of the wall clock kill nobody.
     alive_until: Instant,
+    lease: Duration,
+    beats: u64,
     owned: HashSet<TaskId>,
 }
 
+impl Session {
+    fn renew(&mut self, lease: Duration) {
+        self.alive_until = Instant::now() + lease;
+        self.lease = lease;
+        self.beats += 1;
+    }
+}
+
 impl State {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
     /// The oldest task of a tool that could be claimed, from a place in its
     /// queue on.
     fn oldest_ready(&self, want: &Want, from: u64, now: Timestamp) -> Option<(u64, TaskId)> {
@@ -195,12 +215,18 @@ impl State {
                 .or_default()
                 .insert(task.sequence, record.id);
             self.queued += 1;
+            if let Some(principal) = &record.principal {
+                *self.queued_of.entry(principal.clone()).or_default() += 1;
+            }
             if let Some(moment) = record.not_before {
                 self.waiting.insert((moment, record.id));
             }
         }
         if let Some(due) = due(record) {
             self.due.insert((due, record.id));
+        }
+        if let Some(due) = notice_due(record) {
+            self.notices.insert((due, record.id));
         }
         for concurrency in held(record) {
             *self
@@ -220,12 +246,24 @@ impl State {
                 queue.remove(&task.sequence);
             }
             self.queued -= 1;
+            if let Some(principal) = &record.principal
+                && let hash_map::Entry::Occupied(mut queued) =
+                    self.queued_of.entry(principal.clone())
+            {
+                *queued.get_mut() -= 1;
+                if *queued.get() == 0 {
+                    queued.remove();
+                }
+            }
             if let Some(moment) = record.not_before {
                 self.waiting.remove(&(moment, record.id));
             }
         }
         if let Some(due) = due(record) {
             self.due.remove(&(due, record.id));
+        }
+        if let Some(due) = notice_due(record) {
+            self.notices.remove(&(due, record.id));
         }
         for concurrency in held(record) {
             let holders = self.holders.entry(Arc::clone(&concurrency.key));
@@ -244,15 +282,16 @@ impl State {
     }
 
     fn own(&mut self, lease: Lease, id: TaskId) {
-        let alive_until = Instant::now() + lease.duration;
         let session = self
             .sessions
             .entry(lease.session)
             .or_insert_with(|| Session {
-                alive_until,
+                alive_until: Instant::now(),
+                lease: lease.duration,
+                beats: 0,
                 owned: HashSet::new(),
             });
-        session.alive_until = alive_until;
+        session.renew(lease.duration);
         session.owned.insert(id);
     }
 
@@ -288,6 +327,10 @@ fn share_scope(
         tool: Arc::clone(tool),
         fingerprint,
     }
+}
+
+fn notice_due(record: &TaskRecord) -> Option<Timestamp> {
+    record.notice.as_ref()?.due
 }
 
 /// Where equal calls find a task that they may join.

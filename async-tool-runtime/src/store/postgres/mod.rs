@@ -147,6 +147,10 @@ impl OpenStore for PostgresStore {
         let namespace = Namespace::open(handle, namespace, self.max_records);
         Ok(Arc::new(namespace.await?))
     }
+
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
 }
 
 /// How to connect; see [`PostgresStore::builder`].

@@ -14,8 +14,8 @@ use super::text::{Sayings, digest, kept, released};
 use super::{arrays, create, reads, rows, text};
 use crate::store::sessions::Kept;
 use crate::store::{
-    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Owned, Reaped,
-    Report, StepRecord, Store, StoreError, Want, encoding, hub,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Owned, Purged,
+    Reaped, Report, Stats, StepRecord, Store, StoreError, Told, Want, encoding, hub,
 };
 use crate::task::{
     CancelAck, End, Epoch, Input, NewTask, Outcome, Question, Refused, Release, SessionId, TaskId,
@@ -418,6 +418,26 @@ impl Store for Namespace {
         let next = [reaped.next, verdict.next].into_iter().flatten().min();
         reaped.next = next.map(|next| next.max(Duration::from_millis(1)));
         Ok(reaped)
+    }
+
+    async fn claim_notices(
+        &self,
+        _pause: Duration,
+        _limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn settle_notice(&self, _told: Told) -> Result<bool, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn purge(&self, _id: TaskId) -> Result<Option<Purged>, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        Err(StoreError::new("not yet"))
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

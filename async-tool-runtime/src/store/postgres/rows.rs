@@ -73,6 +73,9 @@ pub(super) fn record(row: &Row) -> Done<TaskRecord> {
         retention: Duration::from_millis(number(row, 16)?),
         cancel: cancel.map(|reason| text::read(reason).into()),
         progress,
+        history: None,
+        origin: None,
+        notice: None,
         input: input(get(row, INPUT)?)?.map(Arc::new),
         outcome: encoding::outcome(
             status,

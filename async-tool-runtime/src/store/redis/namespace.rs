@@ -13,8 +13,8 @@ use super::handle::Handle;
 use super::verbs::Verbs;
 use crate::store::sessions::Observations;
 use crate::store::{
-    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Reaped, Report,
-    StepRecord, Store, StoreError, Want, hub,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Purged, Reaped,
+    Report, Stats, StepRecord, Store, StoreError, Told, Want, hub,
 };
 use crate::task::{CancelAck, End, Epoch, NewTask, Question, Refused, Release, TaskId, TaskRecord};
 
@@ -249,6 +249,26 @@ impl Store for Namespace {
             .min()
             .map(|next| next.max(Duration::from_millis(1)));
         Ok(reaped)
+    }
+
+    async fn claim_notices(
+        &self,
+        _pause: Duration,
+        _limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn settle_notice(&self, _told: Told) -> Result<bool, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn purge(&self, _id: TaskId) -> Result<Option<Purged>, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        Err(StoreError::new("not yet"))
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

@@ -111,6 +111,9 @@ fn read(mut row: Reply) -> Option<Row> {
         retention,
         cancel,
         progress,
+        history: None,
+        origin: None,
+        notice: None,
         input: asked_at.map(|at| Arc::new(Input::new(questions, at))),
         outcome,
     };

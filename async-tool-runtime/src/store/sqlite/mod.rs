@@ -169,4 +169,8 @@ impl OpenStore for SqliteStore {
         let namespace = Namespace::open(handle, namespace, self.max_records);
         Ok(Arc::new(namespace.await?))
     }
+
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
 }

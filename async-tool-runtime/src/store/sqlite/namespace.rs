@@ -1,6 +1,7 @@
 //! One namespace of a file: the verbs, on their way to the threads.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -15,8 +16,8 @@ use super::sessions::Moment;
 use super::statement;
 use super::work::Work;
 use crate::store::{
-    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Reaped, Report,
-    StepRecord, Store, StoreError, Want, hub,
+    Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Purged, Reaped,
+    Report, Stats, StepRecord, Store, StoreError, Told, Want, hub,
 };
 use crate::task::{CancelAck, End, Epoch, NewTask, Question, Refused, Release, TaskId, TaskRecord};
 
@@ -276,6 +277,26 @@ impl Store for Namespace {
                 move |work| reap::reap(work, ns, limit, now, moment),
             )
             .await
+    }
+
+    async fn claim_notices(
+        &self,
+        _pause: Duration,
+        _limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn settle_notice(&self, _told: Told) -> Result<bool, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn purge(&self, _id: TaskId) -> Result<Option<Purged>, StoreError> {
+        Err(StoreError::new("not yet"))
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        Err(StoreError::new("not yet"))
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

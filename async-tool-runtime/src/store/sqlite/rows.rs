@@ -92,6 +92,9 @@ pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
         retention: Duration::from_millis(number(row, 15)?),
         cancel: optional_text(row, 18)?,
         progress: Some(Arc::clone(unread())),
+        history: None,
+        origin: None,
+        notice: None,
         input: Some(Arc::clone(unread_input())),
         outcome: None,
     };

@@ -99,6 +99,10 @@ impl OpenStore for Unfit {
             Self::Hangs => std::future::pending().await,
         }
     }
+
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 #[tokio::test]

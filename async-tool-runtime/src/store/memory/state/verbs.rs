@@ -37,6 +37,13 @@ impl State {
         let claim = admission
             .claim
             .filter(|_| self.has_room(&new.concurrency) && !self.is_any_ready(now));
+        if claim.is_none()
+            && let Some(limit) = admission.principal_queue
+            && let Some(principal) = &new.principal
+            && self.queued_of.get(principal).copied().unwrap_or(0) >= limit
+        {
+            return (Created::Full(Limit::PrincipalQueue(limit)), None);
+        }
         if claim.is_none() && (admission.claim.is_none() || waiting > 0) {
             if waiting >= admission.tool_queue {
                 return (Created::Full(Limit::ToolQueue(admission.tool_queue)), None);
@@ -176,7 +183,7 @@ impl State {
         let Some(session) = self.sessions.get_mut(&lease.session) else {
             return Beat::default();
         };
-        session.alive_until = Instant::now() + lease.duration;
+        session.renew(lease.duration);
         let owned = session.owned.iter().filter_map(|id| self.tasks.get(id));
         Beat::new(owned.map(|task| Owned::of(&task.record)).collect())
     }
@@ -261,10 +268,12 @@ impl State {
             let step = StepRecord::answer(&question.key, "").name;
             !answered.contains(&step)
         });
-        let task = self.owned_by(id, epoch)?;
-        let before = task.record.revision;
-        task.record.ask(epoch, questions, revision, now)?;
-        Ok((task.record.revision > before).then_some(Change::Task(id)))
+        let asked = self.change(id, |task| {
+            let before = task.record.revision;
+            task.record.ask(epoch, questions, revision, now)?;
+            Ok((task.record.revision > before).then_some(Change::Task(id)))
+        });
+        asked.unwrap_or(Err(Refused::Fenced))
     }
 
     /// Answers a question; `None` if there is no such task.
@@ -342,6 +351,7 @@ impl State {
             .take(limit)
             .map(|record| {
                 let mut record = without_arguments(record);
+                record.history = None;
                 if let Some(Outcome::Completed(result)) = &mut record.outcome {
                     *result = Arc::default();
                 }
@@ -390,7 +400,8 @@ impl State {
         }
 
         reaped.ready = self.is_any_ready(now);
-        let next_due = [&self.due, &self.waiting]
+        reaped.notices = self.notices.first().is_some_and(|(due, _)| *due <= now);
+        let next_due = [&self.due, &self.waiting, &self.notices]
             .into_iter()
             .filter_map(|moments| moments.first())
             .map(|(moment, _)| moment.since(now))
@@ -423,7 +434,7 @@ impl State {
     }
 }
 
-fn without_arguments(record: &TaskRecord) -> TaskRecord {
+pub(super) fn without_arguments(record: &TaskRecord) -> TaskRecord {
     TaskRecord {
         arguments: Arc::default(),
         ..record.clone()

@@ -71,6 +71,7 @@ fn reaped(mut reply: Reply) -> Option<(Reaped, Option<Duration>)> {
         expired: ids()?,
         purged: ids()?,
         ready: reply.flag()?,
+        notices: false,
         next: None,
     };
     let more = reply.flag()?;

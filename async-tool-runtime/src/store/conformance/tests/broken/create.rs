@@ -165,7 +165,7 @@ impl Namespace {
             (Some(Flaw::CreateClaimsUnasked), Created::New(record))
                 if record.status == Status::Queued =>
             {
-                let lease = Lease::new(SessionId::random(), std::time::Duration::from_secs(60));
+                let lease = Lease::new(SessionId::random(), Duration::from_secs(60));
                 let wants = [Want::new(record.tool.clone(), 1)];
                 let claimed = self.inner.claim(lease, &wants, 1).await?;
                 Ok(Created::New(claimed.into_iter().next().unwrap_or(record)))

@@ -68,6 +68,10 @@ impl OpenStore for Broken {
         });
         Ok(Arc::clone(namespace) as Arc<dyn Store>)
     }
+
+    async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        self.store.namespaces().await
+    }
 }
 
 /// A namespace of a broken store.
@@ -246,6 +250,26 @@ impl Store for Namespace {
 
     async fn reap(&self, limit: usize) -> Result<Reaped, StoreError> {
         self.flawed_reap(limit).await
+    }
+
+    async fn claim_notices(
+        &self,
+        pause: Duration,
+        limit: usize,
+    ) -> Result<Vec<TaskRecord>, StoreError> {
+        self.inner.claim_notices(pause, limit).await
+    }
+
+    async fn settle_notice(&self, told: Told) -> Result<bool, StoreError> {
+        self.inner.settle_notice(told).await
+    }
+
+    async fn purge(&self, id: TaskId) -> Result<Option<Purged>, StoreError> {
+        self.inner.purge(id).await
+    }
+
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.inner.stats().await
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
