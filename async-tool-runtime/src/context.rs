@@ -75,7 +75,7 @@ impl TaskContext {
                 deadline: SystemTime::now() + FAR,
                 ends: Ends::at(tokio::time::Instant::now() + FAR),
             },
-            Progress::new(|| {}),
+            Progress::new(|_| {}),
             CancellationToken::new(),
             StepBook::new(1, NoJournal),
             Inbox::new(NoDesk),

@@ -52,7 +52,7 @@ struct Cell {
     /// Something changed since the last [`Progress::take_dirty`].
     dirty: AtomicBool,
     text: Mutex<Text>,
-    on_step: Box<dyn Fn() + Send + Sync>,
+    on_step: Box<dyn Fn(&str) + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -122,8 +122,8 @@ pub struct ProgressState {
 }
 
 impl Progress {
-    /// Progress that calls `on_step` after each change of the step.
-    pub(crate) fn new(on_step: impl Fn() + Send + Sync + 'static) -> Self {
+    /// Progress that calls `on_step` with the name of each step that begins.
+    pub(crate) fn new(on_step: impl Fn(&str) + Send + Sync + 'static) -> Self {
         Self {
             cell: Arc::new(Cell {
                 current: AtomicU64::new(0),
@@ -303,12 +303,13 @@ impl Progress {
         }
         text.step = Some(step);
         text.step_changes += 1;
+        let name = text.present().map(|(_, step)| step.name.clone());
         self.cell.current.store(0, Ordering::Relaxed);
         self.cell.total.store(UNSET, Ordering::Relaxed);
         self.cell.given.store(UNSET, Ordering::Relaxed);
         drop(text);
         self.touch();
-        (self.cell.on_step)();
+        (self.cell.on_step)(&name.unwrap_or_default());
     }
 
     fn touch(&self) {
@@ -389,7 +390,7 @@ mod tests {
 
     #[test]
     fn steps_and_counts_make_one_fraction() {
-        let progress = Progress::new(|| {});
+        let progress = Progress::new(|_| {});
         let steps = progress.steps(["check", "compile"]);
         assert_eq!(progress.state().step_count, Some(2));
         steps.next();
@@ -406,7 +407,7 @@ mod tests {
 
     #[test]
     fn invariant_8_progress_never_goes_backwards() {
-        let progress = Progress::new(|| {});
+        let progress = Progress::new(|_| {});
         progress.total(10);
         progress.set(5);
         assert_eq!(progress.state().fraction, Some(0.5));
@@ -422,7 +423,7 @@ mod tests {
 
     #[test]
     fn odd_numbers_do_no_harm() {
-        let progress = Progress::new(|| {});
+        let progress = Progress::new(|_| {});
         progress.fraction(f64::NAN);
         assert_eq!(progress.state().fraction, None);
         progress.fraction(7.0);
@@ -434,7 +435,7 @@ mod tests {
 
     #[test]
     fn a_count_stops_at_the_highest_number() {
-        let progress = Progress::new(|| {});
+        let progress = Progress::new(|_| {});
         progress.total(10);
         progress.set(u64::MAX);
         progress.inc(u64::MAX);
@@ -446,7 +447,7 @@ mod tests {
 
     #[test]
     fn the_names_of_steps_may_be_made_while_reporting() {
-        let progress = Progress::new(|| {});
+        let progress = Progress::new(|_| {});
         progress.steps(
             ["a", "b"]
                 .into_iter()
@@ -461,7 +462,7 @@ mod tests {
 
     #[test]
     fn an_index_that_fits_no_step_is_none() {
-        let progress = Progress::new(|| {});
+        let progress = Progress::new(|_| {});
         progress.steps(["only"]);
         progress.fraction(0.5);
         progress.text().step = Some(7);
@@ -475,7 +476,7 @@ mod tests {
         use std::sync::atomic::AtomicUsize;
 
         const ROUNDS: usize = 10_000;
-        let progress = Progress::new(|| {});
+        let progress = Progress::new(|_| {});
         // Many, so that looking for the last one takes a while.
         let names: Vec<String> = (0..MAX_STEPS).map(|step| format!("step {step}")).collect();
         let steps = progress.steps(&names);
@@ -517,7 +518,7 @@ mod tests {
     fn long_text_is_cut_at_a_character() {
         assert_eq!(shortened("äöü".into(), 3), "äöü");
         assert_eq!(shortened("äöüß".into(), 3), "äö…");
-        let progress = Progress::new(|| {});
+        let progress = Progress::new(|_| {});
         progress.message("x".repeat(10_000));
         assert_eq!(
             progress.state().message.map(|text| text.chars().count()),

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use crate::context::TaskContext;
 use crate::error::{BoxError, DEFAULT_CODE, Facts, ToolError, facts_of};
-use crate::store::{Refused, StepRecord, StoreError};
+use crate::store::{Refused, StepEnd, StepRecord, StoreError};
 
 /// Most steps that a task records.
 const MAX_STEPS: usize = 200;
@@ -34,7 +34,7 @@ where
     let begun = steps.begin(name)?;
     task.progress().begin_step(name);
     if let Some(result) = steps.recorded(name, task).await? {
-        begun.keep();
+        begun.keep(StepEnd::Replayed);
         return serde_json::from_str(&result).map_err(|error| {
             StepError::refused(
                 "incompatible_step",
@@ -52,7 +52,7 @@ where
     let result = body().await.map_err(|error| StepError(Kind::Body(error)))?;
     let json = encode::<T>(name, &result)?;
     steps.record(StepRecord::new(name, json)).await?;
-    begun.keep();
+    begun.keep(StepEnd::Done);
     Ok(result)
 }
 
@@ -88,6 +88,10 @@ pub(crate) trait Journal: Send + Sync {
     /// What earlier attempts recorded.
     fn load(&self) -> BoxFuture<'_, Result<Vec<StepRecord>, StoreError>>;
     fn record(&self, step: StepRecord) -> BoxFuture<'_, Result<Result<(), Refused>, StoreError>>;
+    /// A step begins.
+    fn begun(&self, name: &str);
+    /// It ends.
+    fn ended(&self, name: &str, how: StepEnd);
     fn standing(&self) -> Standing;
 }
 
@@ -143,6 +147,8 @@ impl StepBook {
                 "this task has two steps named `{name}`; each needs a name of its own"
             )));
         }
+        drop(begun);
+        self.journal.begun(name);
         Ok(Begun { steps: self, name })
     }
 
@@ -218,7 +224,8 @@ struct Begun<'a> {
 }
 
 impl Begun<'_> {
-    fn keep(self) {
+    fn keep(self, how: StepEnd) {
+        self.steps.journal.ended(self.name, how);
         std::mem::forget(self);
     }
 }
@@ -226,6 +233,7 @@ impl Begun<'_> {
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
         self.steps.begun().remove(self.name);
+        self.steps.journal.ended(self.name, StepEnd::Failed);
     }
 }
 
@@ -262,6 +270,10 @@ impl Journal for NoJournal {
     fn record(&self, _: StepRecord) -> BoxFuture<'_, Result<Result<(), Refused>, StoreError>> {
         Box::pin(async { Ok(Ok(())) })
     }
+
+    fn begun(&self, _: &str) {}
+
+    fn ended(&self, _: &str, _: StepEnd) {}
 
     fn standing(&self) -> Standing {
         Standing::Ours

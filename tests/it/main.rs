@@ -16,6 +16,7 @@ mod faults;
 mod flaky;
 #[cfg(all(unix, feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod fleet;
+mod history;
 mod http;
 mod idempotency;
 mod leases;

@@ -10,6 +10,7 @@ use tokio::runtime;
 use tokio::time::Instant;
 
 use super::Engine;
+use super::history::Unstored;
 use super::stop::Cause;
 use super::worker::{Live, Whereabouts};
 use crate::store::{Beat, Owned, Release, Report, TaskId};
@@ -102,7 +103,11 @@ impl Engine {
     async fn beat(&self, news: &[Arc<Live>]) -> bool {
         let store = Arc::clone(&self.store);
         let lease = self.worker.lease;
-        let reports: Vec<Report> = news.iter().map(|live| report(live)).collect();
+        let histories: Vec<_> = news.iter().map(|live| live.history.unstored()).collect();
+        let both = news.iter().zip(&histories);
+        let reports: Vec<Report> = both
+            .map(|(live, history)| report(live, history.as_ref()))
+            .collect();
         let logs: Vec<_> = reports.iter().map(|report| report.log.clone()).collect();
         let sent = Instant::now();
         let (claiming, doubts) = (self.worker.is_claiming(), self.worker.doubts());
@@ -112,6 +117,9 @@ impl Engine {
             Ok(Ok(beat)) => {
                 for (live, lines) in news.iter().zip(&logs) {
                     live.log.stored(lines);
+                }
+                for (live, history) in news.iter().zip(&histories) {
+                    history.iter().for_each(|known| live.history.stored(known));
                 }
                 let owned = self.heed(beat, &running, sent);
                 for live in forsaken {
@@ -192,13 +200,14 @@ impl Engine {
     }
 }
 
-fn report(live: &Live) -> Report {
+fn report(live: &Live, history: Option<&Unstored>) -> Report {
     let progress = live.progress.state();
     let revision = live.revision(progress.step_changes);
     let number = live.reports.fetch_add(1, Ordering::Relaxed) + 1;
     let (id, epoch) = (live.record.id, live.record.epoch);
     Report {
         log: live.log.unstored(),
+        history: history.map(|unstored| Arc::clone(&unstored.text)),
         ..Report::new(id, epoch, number, progress, revision)
     }
 }

@@ -14,7 +14,7 @@ use super::admission::Slot;
 use super::worker::Live;
 use crate::input::{Desk, Unanswered};
 use crate::steps::{Pauses, Standing};
-use crate::store::{Question, StepRecord, StoreError};
+use crate::store::{Question, StepEnd, StepKind, StepRecord, StoreError};
 use crate::task::Input;
 
 /// Most questions that a task waits for at once.
@@ -370,6 +370,7 @@ impl Asked {
         waiting.next += 1;
         waiting.open.insert(number, question);
         drop(waiting);
+        live.history.begun(&name(number), StepKind::Question);
         Ok(Self {
             engine: Arc::clone(engine),
             live: Arc::clone(live),
@@ -379,8 +380,10 @@ impl Asked {
     }
 
     /// Closes the question; whether it was the last one.
-    fn close(&mut self) -> bool {
+    fn close(&mut self, how: StepEnd) -> bool {
         self.settled = true;
+        let history = &self.live.history;
+        history.ended(&name(self.number), StepKind::Question, how);
         let mut waiting = self.live.waiting.inner();
         waiting.open.remove(&self.number);
         waiting.open.is_empty()
@@ -388,7 +391,7 @@ impl Asked {
 
     /// The store has the answer, and knows that the question is closed.
     async fn answered(mut self) {
-        if self.close() {
+        if self.close(StepEnd::Done) {
             let (engine, live) = (Arc::clone(&self.engine), Arc::clone(&self.live));
             // Goes on if whoever asked does not wait for the slot any more.
             let resumed = tokio::spawn(async move { engine.resume(&live).await });
@@ -397,13 +400,18 @@ impl Asked {
     }
 }
 
+/// What the history calls a question: its text may be secret.
+fn name(number: u64) -> String {
+    (number + 1).to_string()
+}
+
 impl Drop for Asked {
     /// Whoever asked does not wait any more: the question is taken back.
     fn drop(&mut self) {
         if self.settled {
             return;
         }
-        let last = self.close();
+        let last = self.close(StepEnd::Failed);
         if let (true, Some(timeout)) = (last, &self.live.timeout) {
             // The body goes on at once, whatever there is of slots.
             timeout.go_on();

@@ -6,22 +6,26 @@ use std::sync::{Arc, Weak};
 use futures_util::future::BoxFuture;
 
 use super::Engine;
+use super::history::Timeline;
+use super::worker::Live;
 use crate::steps::{Journal, Standing};
-use crate::store::{Epoch, Refused, StepRecord, StoreError, TaskId, TaskRecord};
+use crate::store::{Epoch, Refused, StepEnd, StepKind, StepRecord, StoreError, TaskId};
 
 /// Does not keep the engine alive: a tool may hold its context for ever.
 pub(super) struct EngineJournal {
     engine: Weak<Engine>,
     id: TaskId,
     epoch: Epoch,
+    history: Arc<Timeline>,
 }
 
 impl EngineJournal {
-    pub(super) fn of(engine: &Arc<Engine>, record: &TaskRecord) -> Self {
+    pub(super) fn of(engine: &Arc<Engine>, live: &Live) -> Self {
         Self {
             engine: Arc::downgrade(engine),
-            id: record.id,
-            epoch: record.epoch,
+            id: live.record.id,
+            epoch: live.record.epoch,
+            history: Arc::clone(&live.history),
         }
     }
 }
@@ -48,6 +52,15 @@ impl Journal for EngineJournal {
             Engine::detached(async move { store.record_step(id, epoch, step).await }).await
         })
     }
+
+    fn begun(&self, name: &str) {
+        self.history.begun(name, StepKind::Recorded);
+    }
+
+    fn ended(&self, name: &str, how: StepEnd) {
+        self.history.ended(name, StepKind::Recorded, how);
+    }
+
     fn standing(&self) -> Standing {
         let Some(engine) = self.engine.upgrade() else {
             return Standing::Over;

@@ -7,6 +7,7 @@ mod beat;
 mod clock;
 mod dispatch;
 mod follow;
+mod history;
 mod initiate;
 mod inquiry;
 mod journal;

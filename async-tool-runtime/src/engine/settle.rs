@@ -11,7 +11,8 @@ use super::supervise::Verdict;
 use super::worker::Live;
 use crate::steps::Pauses;
 use crate::store::{
-    End, Epoch, Outcome, Refused, Release, Retry, Store, StoreError, TaskFailure, TaskId,
+    AttemptEnd, End, Epoch, Outcome, Refused, Release, Retry, Store, StoreError, TaskFailure,
+    TaskId,
 };
 
 /// A larger result is put ahead of the end, so that finishing is quick.
@@ -27,13 +28,17 @@ impl Engine {
         let (id, epoch) = (live.record.id, live.record.epoch);
         match verdict {
             Verdict::End(outcome) => {
+                let history = live.history.close_with(&outcome);
                 let mut end = End::new(outcome, revision).with_log(log);
                 end.lingers = lingers;
+                end.history = history;
                 self.until_written(id, |store| finish(store, id, epoch, end.clone()))
                     .await;
             }
             Verdict::Again(pause, message) => {
-                let retry = Retry::new(pause, message, revision).with_log(log);
+                let history = live.history.close(AttemptEnd::Retried, Some(&message));
+                let mut retry = Retry::new(pause, message, revision).with_log(log);
+                retry.history = history;
                 let release = Release::Retry(retry);
                 self.until_written(id, |store| {
                     let release = release.clone();
@@ -102,7 +107,10 @@ impl Engine {
     pub(super) async fn settle_forsaken(&self, live: &Live) {
         let written = if may_be_repeated(live) {
             let retry = Retry::new(Duration::ZERO, LOST_FOR_A_WHILE, live.shown());
-            let release = Release::Retry(retry.with_log(live.log.unstored()));
+            let mut retry = retry.with_log(live.log.unstored());
+            let end = AttemptEnd::Interrupted;
+            retry.history = live.history.close(end, Some(LOST_FOR_A_WHILE));
+            let release = Release::Retry(retry);
             let (id, epoch) = (live.record.id, live.record.epoch);
             let store = Arc::clone(&self.store);
             Self::detached(async move { store.release(id, epoch, release).await }).await
@@ -150,8 +158,10 @@ impl Engine {
         lingers: bool,
     ) -> Result<Result<(), Refused>, StoreError> {
         let (id, epoch) = (live.record.id, live.record.epoch);
+        let history = live.history.close_with(&outcome);
         let mut end = End::new(outcome, live.shown()).with_log(live.log.unstored());
         end.lingers = lingers;
+        end.history = history;
         let store = Arc::clone(&self.store);
         Self::detached(async move { store.finish(id, epoch, end).await }).await
     }

@@ -9,6 +9,7 @@ use tracing::Instrument;
 use super::Engine;
 use super::admission::Slot;
 use super::attempt::{Attempt, Clocks, drive, run};
+use super::history::Timeline;
 use super::inquiry::EngineDesk;
 use super::journal::EngineJournal;
 use super::stop::Cause;
@@ -40,9 +41,14 @@ impl Engine {
         let hub = Arc::clone(&self.hub);
         let id = record.id;
         let clocks = Clocks::of(&record, &entry);
-        let progress = Progress::new(move || hub.wake(id));
+        let history = Arc::new(Timeline::of(&record));
+        let timeline = Arc::clone(&history);
+        let progress = Progress::new(move |step| {
+            timeline.entered(step);
+            hub.wake(id);
+        });
         let log = TaskLog::new(record.attempt, self.clock.clone());
-        let live = Live::new(record, slot, &clocks, progress, log, claimed);
+        let live = Live::new(record, slot, &clocks, progress, log, history, claimed);
         let live = Arc::new(live);
         let span = tracing::info_span!(
             "task",
@@ -155,7 +161,7 @@ impl Engine {
             facts,
             live.progress.clone(),
             live.stop.token().clone(),
-            StepBook::new(record.attempt, EngineJournal::of(self, record)),
+            StepBook::new(record.attempt, EngineJournal::of(self, live)),
             Inbox::new(EngineDesk::of(self, live, entry.descriptor.interactive)),
             Arc::clone(&live.log),
         )

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::admission::{Slot, Slots};
 use super::attempt::Clocks;
+use super::history::Timeline;
 use super::inquiry::Waiting;
 use super::stop::{Cause, Stop};
 use super::timeout::Timeout;
@@ -99,6 +100,7 @@ pub(crate) struct Live {
     pub(crate) over: CancellationToken,
     pub(crate) progress: Progress,
     pub(crate) log: Arc<TaskLog>,
+    pub(crate) history: Arc<Timeline>,
     pub(crate) stop: Stop,
     /// How many reports were sent.
     pub(crate) reports: AtomicU64,
@@ -117,6 +119,7 @@ impl Live {
         clocks: &Clocks,
         progress: Progress,
         log: TaskLog,
+        history: Arc<Timeline>,
         claimed: Instant,
     ) -> Self {
         Self {
@@ -125,6 +128,7 @@ impl Live {
             over: CancellationToken::new(),
             progress,
             log: Arc::new(log),
+            history,
             stop: Stop::default(),
             reports: AtomicU64::new(0),
             waiting: Waiting::new(slot, record.input.clone()),

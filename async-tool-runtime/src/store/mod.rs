@@ -60,9 +60,10 @@ use futures_core::stream::BoxStream;
 
 pub use crate::progress::ProgressState;
 pub use crate::task::{
-    CancelAck, ConcurrencyLimit, End, Epoch, Fingerprint, Input, NewTask, Notice, Origin, Outcome,
-    Principal, Question, Refused, Release, Retry, SessionId, Status, Takeover, TaskFailure, TaskId,
-    TaskKey, TaskRecord, Timestamp, Told,
+    AttemptEnd, AttemptHistory, CancelAck, ConcurrencyLimit, End, Epoch, Fingerprint, History,
+    Input, NewTask, Notice, Origin, Outcome, Principal, Question, Refused, Release, Retry,
+    SessionId, Status, StepEnd, StepHistory, StepKind, Takeover, TaskFailure, TaskId, TaskKey,
+    TaskRecord, Timestamp, Told,
 };
 pub use memory::MemoryStore;
 #[cfg(feature = "postgres")]

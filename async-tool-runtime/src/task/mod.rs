@@ -4,6 +4,7 @@
 //! transitions are in [`transition`], and every store carries them out.
 
 mod fingerprint;
+mod history;
 mod id;
 mod notice;
 mod origin;
@@ -14,6 +15,7 @@ mod transition;
 mod transition_tests;
 
 pub use fingerprint::Fingerprint;
+pub use history::{AttemptEnd, AttemptHistory, History, StepEnd, StepHistory, StepKind};
 pub use id::{Epoch, InvalidTaskId, Principal, SessionId, TaskId};
 pub use notice::{Notice, Told};
 pub use origin::Origin;

@@ -55,7 +55,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Whole milliseconds.
+pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -205,7 +206,8 @@ pub struct TaskRecord {
     /// What its present attempt reported last.
     pub progress: Option<Arc<ProgressState>>,
     /// What its attempts did and when, as JSON text of the workers that executed
-    /// them; none as long as there was one attempt without steps.
+    /// them, which [`History::of`](super::History::of) reads; none as long as
+    /// there was one attempt without steps.
     pub history: Option<Arc<str>>,
     /// What is kept of the call that made it.
     pub origin: Option<Arc<Origin>>,
