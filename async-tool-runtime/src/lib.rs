@@ -23,6 +23,7 @@ mod state;
 mod steps;
 pub mod store;
 mod task;
+mod telemetry;
 #[cfg(test)]
 mod test_log;
 #[cfg(test)]

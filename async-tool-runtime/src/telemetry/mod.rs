@@ -1,0 +1,5 @@
+//! What a server tells of itself: metrics, spans, alerts.
+
+mod window;
+
+pub(crate) use window::Window;
