@@ -23,6 +23,7 @@ mod state;
 mod steps;
 pub mod store;
 mod task;
+mod telemetry;
 #[cfg(test)]
 mod test_log;
 #[cfg(test)]
@@ -59,4 +60,5 @@ pub use store::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use store::{RedisStore, RedisStoreBuilder};
 pub use task::{InvalidTaskId, Principal, TaskId};
+pub use telemetry::{Alert, AlertEvent, TraceContext};
 pub use tool::{AsyncTool, Call};

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
 use crate::refusal::{Problem, Refusal};
-use crate::store::{Admission, Created, Limit, NewTask, Status, TaskId};
-use crate::task::{ConcurrencyLimit, Fingerprint, Principal, TaskKey};
+use crate::store::{Admission, Created, Limit, NewTask, Status, TaskId, TaskRecord};
+use crate::task::{ConcurrencyLimit, Fingerprint, Origin, Principal, TaskKey};
+use crate::telemetry::TraceContext;
 use crate::tool::DecodeError;
 
 /// A call of a tool, its arguments checked against the advertised schema and
@@ -21,6 +23,8 @@ pub(crate) struct Initiate {
     pub(crate) arguments: Map<String, Value>,
     pub(crate) key: Option<String>,
     pub(crate) max_wait: Option<Duration>,
+    /// Where in its caller's trace the call is.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// An accepted call.
@@ -39,13 +43,43 @@ impl Engine {
     ///
     /// A task that is being created when the future is dropped is created and
     /// executed all the same; its caller finds it by its key.
-    pub(crate) async fn initiate(self: &Arc<Self>, call: Initiate) -> Result<Initiated, Refusal> {
+    pub(crate) async fn initiate(
+        self: &Arc<Self>,
+        mut call: Initiate,
+    ) -> Result<Initiated, Refusal> {
+        let entry = Arc::clone(&call.entry);
+        let told = self.telemetry.initiating(&entry.name, &mut call.trace);
+        let accepted = self.accept(call).instrument(told.span.clone()).await;
+        let outcome = accepted.as_ref().map(|(record, found)| (record, *found));
+        self.telemetry.initiated(&entry.name, &told, outcome);
+        let (record, replayed) = accepted?;
+
+        let id = record.id;
+        let now = self.clock.now();
+        let first = View::stored(record, now);
+        let view = match entry.descriptor.inline {
+            Some(duration) if !first.is_done() => {
+                let wait = Wait {
+                    duration,
+                    until: Until::Done,
+                    since: None,
+                };
+                self.wait(id, wait, None).await?.unwrap_or(first)
+            }
+            _ => first,
+        };
+        Ok(Initiated { view, replayed })
+    }
+
+    /// The task of a call, and whether it was there already.
+    async fn accept(self: &Arc<Self>, call: Initiate) -> Result<(TaskRecord, bool), Refusal> {
         let Initiate {
             entry,
             principal,
             arguments,
             key,
             max_wait,
+            trace,
         } = call;
         // A key may name a task that exists, which is answered even now.
         if self.is_draining() && key.is_none() {
@@ -69,6 +103,10 @@ impl Engine {
         let max_wait = max_wait.or(entry.descriptor.max_wait);
         let shared =
             entry.descriptor.dedupe.is_some() && (principal.is_some() || self.config.single_user);
+        let mut origin = Origin::new();
+        if let Some(trace) = &trace {
+            trace.leave_in(&mut origin);
+        }
         let new = NewTask {
             // Without a principal nobody knows whose tasks they are.
             dedupe: shared.then_some(fingerprint).flatten(),
@@ -76,6 +114,7 @@ impl Engine {
             max_attempts: entry.descriptor.max_attempts(),
             principal,
             key,
+            origin: (!origin.is_empty()).then(|| Arc::new(origin)),
             ..NewTask::new(
                 TaskId::random(),
                 Arc::clone(&entry.name),
@@ -89,36 +128,20 @@ impl Engine {
         let tool = Arc::clone(&entry.name);
         let queue = entry.descriptor.queue;
         let created = Self::detached(async move { engine.create(new, tool, queue).await }).await?;
-        let (record, replayed) = match created {
-            Created::New(record) => (record, false),
-            Created::Existing(record) => (record, true),
-            Created::Conflict(id) => return Err(Refusal::IdempotencyConflict(id)),
-            Created::Full(_) if self.is_draining() => return Err(Refusal::ShuttingDown),
+        match created {
+            Created::New(record) => Ok((record, false)),
+            Created::Existing(record) => Ok((record, true)),
+            Created::Conflict(id) => Err(Refusal::IdempotencyConflict(id)),
+            Created::Full(_) if self.is_draining() => Err(Refusal::ShuttingDown),
             Created::Full(limit) => {
                 let retry_after = match limit {
                     // Room comes with the end of somebody's retention.
                     Limit::Records(_) => Duration::from_secs(60),
                     _ => self.worker.slots.retry_after(&entry.name),
                 };
-                return Err(Refusal::Overloaded { limit, retry_after });
+                Err(Refusal::Overloaded { limit, retry_after })
             }
-        };
-
-        let id = record.id;
-        let now = self.clock.now();
-        let first = View::stored(record, now);
-        let view = match entry.descriptor.inline {
-            Some(duration) if !first.is_done() => {
-                let wait = Wait {
-                    duration,
-                    until: Until::Done,
-                    since: None,
-                };
-                self.wait(id, wait, None).await?.unwrap_or(first)
-            }
-            _ => first,
-        };
-        Ok(Initiated { view, replayed })
+        }
     }
 
     async fn create(

@@ -17,6 +17,7 @@ mod stop;
 mod stranded;
 mod supervise;
 mod sweep;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -29,6 +30,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
@@ -40,6 +42,7 @@ pub(crate) use view::View;
 use crate::catalog::Catalog;
 use crate::state::StateMap;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Telemetry;
 use inquiry::Parked;
 use stop::Cause;
 use stranded::InUse;
@@ -105,6 +108,7 @@ pub(crate) struct Engine {
     pub(crate) catalog: Catalog,
     state: Arc<StateMap>,
     store: Arc<dyn Store>,
+    pub(crate) telemetry: Telemetry,
     clock: Clock,
     hub: Arc<Hub>,
     worker: Worker,
@@ -130,6 +134,7 @@ impl Engine {
         state: StateMap,
         store: Arc<dyn Store>,
         clock: Clock,
+        telemetry: Telemetry,
     ) -> Arc<Self> {
         let config = config.clamped();
         let engine = Arc::new(Self {
@@ -143,7 +148,8 @@ impl Engine {
             config,
             catalog,
             state: Arc::new(state),
-            store,
+            store: telemetry.measured(store),
+            telemetry,
             clock,
             hub: Arc::default(),
             sweep: Notify::new(),
@@ -182,7 +188,7 @@ impl Engine {
     async fn detached<T: Send + 'static>(
         call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        tokio::spawn(call)
+        tokio::spawn(call.in_current_span())
             .await
             .unwrap_or_else(|error| Err(died().with_source(error)))
     }

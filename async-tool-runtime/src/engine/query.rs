@@ -12,7 +12,7 @@ use super::stop::Cause;
 use super::{Engine, View};
 use crate::log::tail;
 use crate::refusal::Refusal;
-use crate::store::{Cursor, Filter, LogLine, StoreError};
+use crate::store::{CancelAck, Cursor, Filter, LogLine, Outcome, StoreError};
 use crate::task::{Principal, TaskId, TaskRecord};
 
 /// How long `cancel` waits for the end.
@@ -135,9 +135,12 @@ impl Engine {
         }
         let store = Arc::clone(&self.store);
         let sent = Arc::clone(&reason);
-        Self::detached(async move { store.request_cancel(id, sent).await })
+        let asked = Self::detached(async move { store.request_cancel(id, sent).await })
             .await?
             .ok_or(Refusal::TaskNotFound)?;
+        if asked == CancelAck::Ended {
+            self.tell_end(&view.record, &Outcome::Cancelled(Arc::clone(&reason)));
+        }
         if let Some(live) = self.worker.get(id) {
             live.stop.fire(Cause::Cancelled(reason));
         }
@@ -203,6 +206,7 @@ impl Engine {
             tracing::warn!("too many waiting calls; answering at once");
             return self.view(id).await;
         };
+        let _counted = self.telemetry.meters.waiting();
         let mut changes = self.hub.subscribe(id);
         let started = Instant::now();
         let end = started + wait.duration.min(FAR);

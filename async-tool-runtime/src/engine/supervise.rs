@@ -22,6 +22,7 @@ use crate::log::TaskLog;
 use crate::progress::Progress;
 use crate::steps::{Standing, StepBook};
 use crate::store::{Outcome, TaskRecord};
+use crate::telemetry::spans;
 
 /// What becomes of a task after an attempt.
 #[derive(Debug)]
@@ -50,22 +51,18 @@ impl Engine {
         let log = TaskLog::new(record.attempt, self.clock.clone());
         let live = Live::new(record, slot, &clocks, progress, log, history, claimed);
         let live = Arc::new(live);
-        let span = tracing::info_span!(
-            "task",
-            tool = %entry.name,
-            task_id = %id,
-            attempt = live.record.attempt
-        );
         let Some(earlier) = self.worker.add(Arc::clone(&live)) else {
             return;
         };
         let engine = Arc::clone(self);
+        let (span, running) = self.telemetry.attempt(&live.record);
         let supervise = async move {
+            let _running = running;
             let _over = live.over.clone().drop_guard();
             alone(&earlier, &live).await;
             engine.known_to_be_ours(&live).await;
-            let (running, ended) = (Arc::clone(&live), Arc::clone(&engine));
-            engine.supervise(entry, running, clocks.begin()).await;
+            let (attempt, ended) = (Arc::clone(&live), Arc::clone(&engine));
+            engine.supervise(entry, attempt, clocks.begin()).await;
             // Taken until the body has really stopped.
             ended.end_slot(&live);
         };
@@ -98,9 +95,12 @@ impl Engine {
             let attempt = tokio::spawn(attempt.in_current_span());
             drive(attempt, &live.stop, &clocks).await
         };
+        let took = started.elapsed();
+        self.telemetry.meters.tool(&entry.name).attempt_ended(took);
+        spans::attempt_ended(outcome.as_ref());
         // What people took to answer says nothing of when a slot becomes free.
         if !entry.descriptor.interactive {
-            self.worker.slots.observe(&entry.name, started.elapsed());
+            self.worker.slots.observe(&entry.name, took);
         }
 
         let verdict = outcome.and_then(|outcome| {
@@ -156,6 +156,7 @@ impl Engine {
             principal: record.principal.clone(),
             deadline: record.deadline.into(),
             ends: clocks.ends(),
+            trace: spans::place(record),
         };
         TaskContext::new(
             facts,

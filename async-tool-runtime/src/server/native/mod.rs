@@ -94,6 +94,7 @@ impl ToolServer {
             .status(asker, id, now, None)
             .await
             .map_err(error)?;
+        self.count_read(&view);
         let entry = self.engine.catalog.get(&view.record.tool);
         Ok(GetTaskResult::new(detailed(
             &view,
