@@ -35,6 +35,12 @@ pub(super) fn inspect(path: &Path) -> Done<Inspection> {
     let mut found = Inspection::new(format!("SQLite {}", rusqlite::version()));
     found.known_schema = u32::try_from(schema::known(MIGRATIONS)).ok();
     let in_use = beside(&path, "-wal").exists();
+    if in_use && !beside(&path, "-shm").exists() {
+        return Err(Fault::other(
+            "SQLite store: the file has a `-wal` beside it and no `-shm`, as a copy has; let the store \
+             open it once, which takes in what is in the `-wal`",
+        ));
+    }
     let connection = open(&path, in_use)?;
     let version = schema::version(&connection)?;
     found.schema = u32::try_from(version).ok().filter(|version| *version > 0);
