@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
 use crate::refusal::{Problem, Refusal};
-use crate::store::{Admission, Created, Limit, NewTask, Status, TaskId};
+use crate::store::{Admission, Created, Limit, NewTask, Origin, Status, TaskId};
 use crate::task::{ConcurrencyLimit, Fingerprint, Principal, TaskKey};
 use crate::tool::DecodeError;
 
@@ -21,6 +21,8 @@ pub(crate) struct Initiate {
     pub(crate) arguments: Map<String, Value>,
     pub(crate) key: Option<String>,
     pub(crate) max_wait: Option<Duration>,
+    /// Where the caller wants to be told; it has been checked.
+    pub(crate) callback_url: Option<Arc<str>>,
 }
 
 /// An accepted call.
@@ -46,6 +48,7 @@ impl Engine {
             arguments,
             key,
             max_wait,
+            callback_url,
         } = call;
         // A key may name a task that exists, which is answered even now.
         if self.is_draining() && key.is_none() {
@@ -69,6 +72,12 @@ impl Engine {
         let max_wait = max_wait.or(entry.descriptor.max_wait);
         let shared =
             entry.descriptor.dedupe.is_some() && (principal.is_some() || self.config.single_user);
+        let origin = callback_url.map(|url| {
+            Arc::new(Origin {
+                callback_url: Some(url),
+                ..Origin::new()
+            })
+        });
         let new = NewTask {
             // Without a principal nobody knows whose tasks they are.
             dedupe: shared.then_some(fingerprint).flatten(),
@@ -76,6 +85,7 @@ impl Engine {
             max_attempts: entry.descriptor.max_attempts(),
             principal,
             key,
+            origin,
             ..NewTask::new(
                 TaskId::random(),
                 Arc::clone(&entry.name),
@@ -84,6 +94,8 @@ impl Engine {
                 entry.descriptor.retention.unwrap_or(self.config.retention),
             )
         };
+        #[cfg(feature = "webhook")]
+        let new = self.have_told(new);
 
         let engine = Arc::clone(self);
         let tool = Arc::clone(&entry.name);

@@ -31,6 +31,7 @@ impl Engine {
                 end.lingers = lingers;
                 self.until_written(id, |store| finish(store, id, epoch, end.clone()))
                     .await;
+                self.announce();
             }
             Verdict::Again(pause, message) => {
                 let retry = Retry::new(pause, message, revision).with_log(log);

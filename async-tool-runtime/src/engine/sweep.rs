@@ -52,7 +52,7 @@ impl Engine {
             expired,
             purged,
             ready,
-            notices: _,
+            notices,
             next,
         } = reaped;
         if !requeued.is_empty() {
@@ -72,6 +72,9 @@ impl Engine {
             .flatten()
         {
             self.hub.wake(id);
+        }
+        if notices {
+            self.announce();
         }
         // Announcements of queued tasks may get lost.
         if ready {
