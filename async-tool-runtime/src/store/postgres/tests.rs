@@ -6,10 +6,13 @@ mod contract;
 #[cfg(feature = "postgres-tls")]
 mod encryption;
 mod faults;
+mod inspect;
 mod model;
+mod notices;
 mod plans;
 mod races;
 mod schemas;
+mod versions;
 
 use super::*;
 use admin::Admin;

@@ -5,8 +5,10 @@ mod faults;
 mod files;
 mod formats;
 mod idle;
+mod inspect;
 mod log;
 mod model;
+mod notices;
 mod plans;
 mod processes;
 
@@ -115,6 +117,15 @@ fn check_integrity(place: &Place) {
         (
             "questions of tasks that have ended, or that older versions know",
             "SELECT 1 FROM tasks WHERE input IS NOT NULL AND (status >= 3 OR format < 2)",
+        ),
+        (
+            "notices that older versions know, or parts of one",
+            "SELECT 1 FROM tasks WHERE (notice IS NOT NULL) <> (format >= 3) \
+             OR (notice IS NULL AND (notice_due IS NOT NULL OR notice_state IS NOT NULL))",
+        ),
+        (
+            "ended tasks that were never told of",
+            "SELECT 1 FROM tasks WHERE notice = 0 AND (status >= 3 OR notice_due IS NOT NULL)",
         ),
         (
             "tasks that wait for no answer",

@@ -93,6 +93,16 @@ impl Admin {
                 "SELECT 1 FROM tasks WHERE input IS NOT NULL AND (status >= 3 OR format < 2)",
             ),
             (
+                "notices that older versions know, or parts of one",
+                "SELECT 1 FROM tasks WHERE (notice IS NOT NULL) <> (format >= 3) \
+                 OR (notice IS NULL AND (notice_due IS NOT NULL OR notice_state IS NOT NULL))",
+            ),
+            (
+                "ended tasks that were never told of",
+                "SELECT 1 FROM tasks \
+                 WHERE notice = 0 AND (status >= 3 OR notice_due IS NOT NULL)",
+            ),
+            (
                 "tasks that wait for no answer",
                 "SELECT 1 FROM tasks t WHERE (status = 2) <> (owner IS NOT NULL AND EXISTS \
                  (SELECT 1 FROM jsonb_array_elements(t.input -> 'questions') q \

@@ -11,8 +11,8 @@ use crate::store::*;
 const FILL: &str = "
     INSERT INTO tasks (seq, ns, id, format, status, keys, epoch, revision, report, attempt,
         max_attempts, owner, created_at, started_at, finished_at, expires_at, deadline, retention,
-        tool, scope, concurrency, dedupe, outcome)
-      SELECT g, 1, md5(g::text)::uuid, 1, status, (g % 10 = 0)::int, 1, 2, 0, 1, 2,
+        tool, scope, concurrency, dedupe, outcome, notice, notice_due, origin, history)
+      SELECT g, 1, md5(g::text)::uuid, CASE WHEN g % 4 = 0 THEN 3 ELSE 1 END, status, (g % 10 = 0)::int, 1, 2, 0, 1, 2,
           CASE WHEN status = 1 THEN md5((g % 20)::text)::uuid END,
           1700000000000 + g * 10, 1700000000000, CASE WHEN status > 2 THEN 1700000000000 END,
           CASE WHEN status > 2 THEN 4000000000000 + g END, 4000000000000 + g, 60000,
@@ -20,7 +20,10 @@ const FILL: &str = "
           CASE WHEN status < 2 AND g % 7 = 0 THEN '{2:k}'::text[] ELSE '{}' END,
           CASE WHEN g % 10 = 0 THEN decode(md5(g::text), 'hex') END,
           CASE WHEN status = 4 THEN '{\"code\":\"odd\",\"message\":\"\",\"retryable\":false}'
-            WHEN status = 5 THEN '' END
+            WHEN status = 5 THEN '' END,
+          CASE WHEN g % 4 = 0 THEN (status > 2)::int END,
+          CASE WHEN status > 2 AND g % 100 = 0 THEN 1700000000000 + g / 100 % 2 * 2000000000000 END,
+          CASE WHEN g % 5 = 0 THEN '{}' END, CASE WHEN g % 5 = 0 THEN '[]' END
         FROM (SELECT g, CASE WHEN g > 980000 THEN (g % 10 = 0)::int WHEN g % 20 = 0 THEN 4
             WHEN g % 33 = 0 THEN 5 ELSE 3 END AS status FROM generate_series(1, 1000000) g) g;
     INSERT INTO arguments SELECT seq, '{}' FROM tasks WHERE status < 2;
@@ -133,7 +136,8 @@ async fn fill(admin: &Admin) {
 }
 
 async fn use_all(store: &dyn Store) {
-    let wide = Admission::new(100_000, 100_000);
+    let mut wide = Admission::new(100_000, 100_000);
+    wide.principal_queue = Some(100_000);
     let lease = lease();
     for round in 0..3 {
         let mut new = task("t1");
@@ -200,6 +204,7 @@ async fn use_all(store: &dyn Store) {
         store.create(brief.clone(), wide).await.expect("it works");
         let cancelled = store.request_cancel(brief.id, "".into()).await;
         assert_eq!(cancelled.expect("it works"), Some(CancelAck::Ended));
+        tell(store).await;
         let mut late = task("t3");
         late.max_wait = Duration::ZERO;
         store.create(late.clone(), wide).await.expect("it works");
@@ -227,6 +232,27 @@ async fn ask_and_answer(store: &dyn Store, record: &TaskRecord) {
         let answered = store.answer(record.id, key, "1".into()).await;
         assert!(answered.expect("it works") == Some(expected), "{key}");
     }
+}
+
+async fn tell(store: &dyn Store) {
+    let claimed = store.claim_notices(Duration::from_secs(9), 10).await;
+    let claimed = claimed.expect("it works");
+    assert_eq!(claimed.len(), 10);
+    for (record, number) in claimed.iter().zip(0..) {
+        let mut told = Told::of(record, "{}").expect("it is due");
+        if number % 2 == 0 {
+            told = told.again(Duration::from_secs(9));
+        }
+        assert!(store.settle_notice(told).await.expect("it works"));
+        let purged = store.purge(record.id).await.expect("it works");
+        let expected = match number % 2 {
+            0 => Purged::InUse,
+            _ => Purged::Gone,
+        };
+        assert_eq!(purged, Some(expected));
+    }
+    let stats = store.stats().await.expect("it works");
+    assert!(stats.records > 900_000 && stats.queued() > 1000);
 }
 
 async fn lists(store: &dyn Store) {

@@ -6,7 +6,9 @@ use tokio::time::advance;
 use super::connection::File;
 use super::schema::MIGRATIONS;
 use super::*;
-use crate::store::{Answered, End, Epoch, Filter, Input, Outcome, Owner, Question, Status};
+use crate::store::{
+    Answered, End, Epoch, Filter, Input, Limit, Outcome, Owner, Principal, Purged, Question, Status,
+};
 
 #[tokio::test(start_paused = true)]
 async fn records_of_a_newer_version_are_left_alone() {
@@ -68,6 +70,12 @@ const FIRST_VERSION: &str = r#"
     INSERT INTO queues VALUES (1, 'a', 1);
 "#;
 
+fn id_of(last: u8) -> TaskId {
+    let mut bytes = [0; 16];
+    bytes[15] = last;
+    TaskId::from_bytes(bytes)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_file_of_the_first_version_is_brought_up_to_date() {
     let place = Place::new();
@@ -85,11 +93,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
         found.expect("it is there")
     };
 
-    let ids = [1, 2].map(|last| {
-        let mut bytes = [0; 16];
-        bytes[15] = last;
-        TaskId::from_bytes(bytes)
-    });
+    let ids = [1, 2].map(id_of);
     let claimed = claim(&*store, lease(), "a", 5).await;
     assert_eq!(claimed[0].id, ids[1]);
     let ask = async |id, key: &str| {
@@ -108,7 +112,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
         "who knows of no questions goes on with it"
     );
     ask(ids[0], "q").await;
-    assert_eq!(format(ids[0]), TaskRecord::FORMAT);
+    assert_eq!(format(ids[0]), 2);
     assert_eq!(format(ids[1]), 1);
     assert_eq!(read(ids[0]).await.status, Status::InputRequired);
     let answered = store.answer(ids[0], "q", "1".into()).await;
@@ -118,7 +122,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
         left.map(|input| Input::clone(&input).questions),
         Some(vec![])
     );
-    assert_eq!(format(ids[0]), TaskRecord::FORMAT);
+    assert_eq!(format(ids[0]), 2);
 
     let new = queued(&*store, task("a")).await;
     assert_eq!(format(new), 1);
@@ -127,5 +131,125 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
     let end = End::new(Outcome::Completed("1".into()), 0);
     let finished = store.finish(new, Epoch(1), end).await.expect("it works");
     assert_eq!((finished, read(new).await.input), (Ok(()), None));
+    check_integrity(&place);
+}
+
+/// What it wrote of a task that waits for an answer, of one that is queued, and
+/// of one that has ended.
+const SECOND_VERSION: &str = r#"
+    INSERT INTO namespaces (ns, name, records) VALUES (1, 'test', 3);
+    INSERT INTO tasks (seq, ns, id, format, status, epoch, revision, report, attempt, max_attempts,
+        owner, created_at, started_at, finished_at, expires_at, deadline, retention, keys, tool,
+        principal, outcome, input)
+      VALUES (1, 1, x'00000000000000000000000000000001', 2, 2, 1, 3, 0, 1, 1,
+          x'00000000000000000000000000000009', 0, 0, NULL, NULL, 9999999999999, 60000, 0, 'a',
+          NULL, NULL, '{"questions":[{"key":"q","message":"","schema":"true","epoch":1}],"at":0}'),
+        (2, 1, x'00000000000000000000000000000002', 1, 0, 0, 1, 0, 0, 1,
+          NULL, 0, NULL, NULL, NULL, 9999999999999, 60000, 0, 'a', 'p', NULL, NULL),
+        (3, 1, x'00000000000000000000000000000003', 1, 3, 1, 3, 0, 1, 1,
+          NULL, 0, 0, 9999999939999, 9999999999999, 9999999999999, 60000, 1, 'a', 'p', NULL, NULL);
+    INSERT INTO arguments VALUES (1, '{}'), (2, '{}');
+    INSERT INTO results VALUES (3, 1, '1');
+    INSERT INTO keys VALUES (1, 'a', '=p', 'key', 3, zeroblob(33));
+    INSERT INTO sessions VALUES (1, x'00000000000000000000000000000009', 1, 15000);
+    INSERT INTO queues VALUES (1, 'a', 1);
+"#;
+
+#[tokio::test(start_paused = true)]
+async fn a_file_of_the_second_version_is_brought_up_to_date() {
+    let place = Place::new();
+    let file = File::prepare(&place.path()).expect("it is created");
+    let second = file
+        .writer(&MIGRATIONS[..2], Duration::from_millis(300))
+        .map_err(StoreError::from)
+        .expect("it opens");
+    second.execute_batch(SECOND_VERSION).expect("it works");
+    let rows = || -> Vec<String> {
+        let mut statement = second
+            .prepare(
+                "SELECT concat_ws('|', seq, hex(id), format, status, epoch, revision, attempt, \
+                 hex(owner), expires_at, deadline, tool, principal, input) FROM tasks ORDER BY seq",
+            )
+            .expect("it is right");
+        let rows = statement.query_map([], |row| row.get(0)).expect("it works");
+        rows.map(|row| row.expect("a text")).collect()
+    };
+    let before = rows();
+    // A process of the second version has it open meanwhile.
+    let store = place.store().await;
+    assert_eq!(rows(), before);
+    check_integrity(&place);
+
+    let stats = store.stats().await.expect("it works");
+    assert_eq!((stats.records, stats.running, stats.notices), (3, 1, 0));
+    assert_eq!((stats.queued(), stats.sessions.len()), (1, 1));
+    let (waits, waiting, ended) = (id_of(1), id_of(2), id_of(3));
+    let read = async |id| {
+        let found = store.get(id).await.expect("it works");
+        found.expect("it is there")
+    };
+    for id in [waits, waiting, ended] {
+        let record = read(id).await;
+        assert_eq!(
+            (record.origin, record.notice, record.history),
+            (None, None, None)
+        );
+    }
+    assert_eq!(
+        read(ended).await.outcome,
+        Some(Outcome::Completed("1".into()))
+    );
+
+    // What was queued counts where the principal has a limit.
+    let mut new = task("b");
+    new.principal = Some(Principal::new("p"));
+    let mut admission = roomy();
+    admission.principal_queue = Some(1);
+    let created = store.create(new, admission).await.expect("it works");
+    assert!(matches!(created, Created::Full(Limit::PrincipalQueue(1))));
+
+    let answered = store.answer(waits, "q", "1".into()).await;
+    assert_eq!(answered.expect("it works"), Some(Answered::Recorded));
+    let claimed = claim(&*store, lease(), "a", 5).await;
+    assert_eq!(claimed[0].id, waiting);
+    for id in [waits, waiting] {
+        let mut end = End::new(Outcome::Completed("1".into()), 0);
+        end.history = Some("[]".into());
+        let finished = store.finish(id, Epoch(1), end).await.expect("it works");
+        assert_eq!(finished, Ok(()));
+        assert_eq!(read(id).await.history.as_deref(), Some("[]"));
+    }
+    assert!(!store.reap(9).await.expect("it works").notices);
+    let purged = store.purge(ended).await.expect("it works");
+    assert_eq!(purged, Some(Purged::Gone));
+
+    // What the process of the second version writes is for both; what somebody
+    // is to be told of is not for it.
+    second
+        .execute_batch(
+            "INSERT INTO tasks (ns, id, format, status, epoch, revision, report, attempt, \
+             max_attempts, created_at, deadline, retention, keys, tool) \
+             VALUES (1, x'00000000000000000000000000000004', 1, 0, 0, 1, 0, 0, 1, 0, \
+             9999999999999, 60000, 0, 'a'); \
+             INSERT INTO arguments VALUES (last_insert_rowid(), '{}'); \
+             UPDATE queues SET queued = 1; UPDATE namespaces SET records = 3",
+        )
+        .expect("it works");
+    let store = place.store().await;
+    assert_eq!(claim(&*store, lease(), "a", 5).await[0].id, id_of(4));
+    let mut new = task("a");
+    new.notify = true;
+    let told = queued(&*store, new).await;
+    let format = || -> u32 {
+        let sql = "SELECT format FROM tasks WHERE id = ?1";
+        let found = second.query_row(sql, [told.to_bytes()], |row| row.get(0));
+        found.expect("it is there")
+    };
+    assert_eq!(format(), 3);
+    claim(&*store, lease(), "a", 1).await;
+    let question = Question::new("q", "sure?", "true", Epoch(0));
+    let asked = store.ask(told, Epoch(1), vec![question], 0).await;
+    assert_eq!(asked.expect("it works"), Ok(()));
+    assert_eq!(format(), 3, "whatever else it has");
     check_integrity(&place);
 }
