@@ -35,6 +35,8 @@ pub struct AsyncToolsBuilder {
     identity: ServerIdentity,
     surfaces: Surfaces,
     pub(crate) telemetry: Settings,
+    #[cfg(feature = "webhook")]
+    webhooks: Option<crate::webhook::Webhooks>,
 }
 
 impl Default for AsyncToolsBuilder {
@@ -52,6 +54,8 @@ impl Default for AsyncToolsBuilder {
             identity: ServerIdentity::default(),
             surfaces: Surface::Family.into(),
             telemetry: Settings::default(),
+            #[cfg(feature = "webhook")]
+            webhooks: None,
         }
     }
 }
@@ -227,6 +231,21 @@ impl AsyncToolsBuilder {
         self
     }
 
+    /// Sets who is told of the end of tasks, and of their questions; nobody
+    /// unless said otherwise. See [`webhook`](crate::webhook).
+    #[cfg(feature = "webhook")]
+    pub fn webhooks(mut self, webhooks: crate::webhook::Webhooks) -> Self {
+        self.webhooks = Some(webhooks);
+        self
+    }
+
+    /// Sets webhooks that are carried otherwise than by HTTP.
+    #[cfg(all(test, feature = "webhook"))]
+    pub(crate) fn hooks(mut self, hooks: crate::webhook::Hooks) -> Self {
+        self.config.webhooks = Some(Arc::new(hooks));
+        self
+    }
+
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.clock = Some(clock);
@@ -241,8 +260,17 @@ impl AsyncToolsBuilder {
     /// [`BuildError`] lists everything that is wrong at once: no tools, two
     /// tools of one name, state that a tool borrows and nobody provided,
     /// schemas that cannot be published, a store that cannot be opened.
-    pub async fn build(self) -> Result<AsyncTools, BuildError> {
+    pub async fn build(
+        #[cfg_attr(not(feature = "webhook"), allow(unused_mut, reason = "nobody is told"))]
+        mut self,
+    ) -> Result<AsyncTools, BuildError> {
         let mut problems = Vec::new();
+        #[cfg(feature = "webhook")]
+        match self.webhooks.take().map(crate::webhook::Webhooks::prepare) {
+            Some(Ok(hooks)) => self.config.webhooks = Some(Arc::new(hooks)),
+            Some(Err(found)) => problems.extend(found),
+            None => {}
+        }
         let mut registry = self.registry.unwrap_or_else(default_registry);
         for tool in self.more_tools.tools() {
             registry.add(Arc::clone(tool));

@@ -31,6 +31,8 @@ mod test_tool;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod tool;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 #[doc(hidden)]
 #[path = "private.rs"]

@@ -40,3 +40,5 @@ mod subscriptions;
 mod tools;
 mod upgrades;
 mod waiting;
+#[cfg(feature = "webhook")]
+mod webhooks;

@@ -25,6 +25,8 @@ pub(crate) struct Initiate {
     pub(crate) max_wait: Option<Duration>,
     /// Where in its caller's trace the call is.
     pub(crate) trace: Option<TraceContext>,
+    /// Where the caller wants to be told; it has been checked.
+    pub(crate) callback_url: Option<Arc<str>>,
 }
 
 /// An accepted call.
@@ -80,6 +82,7 @@ impl Engine {
             key,
             max_wait,
             trace,
+            callback_url,
         } = call;
         // A key may name a task that exists, which is answered even now.
         if self.is_draining() && key.is_none() {
@@ -104,6 +107,7 @@ impl Engine {
         let shared =
             entry.descriptor.dedupe.is_some() && (principal.is_some() || self.config.single_user);
         let mut origin = Origin::new();
+        origin.callback_url = callback_url;
         if let Some(trace) = &trace {
             trace.leave_in(&mut origin);
         }
@@ -123,6 +127,8 @@ impl Engine {
                 entry.descriptor.retention.unwrap_or(self.config.retention),
             )
         };
+        #[cfg(feature = "webhook")]
+        let new = self.have_told(new);
 
         let engine = Arc::clone(self);
         let tool = Arc::clone(&entry.name);

@@ -233,6 +233,7 @@ impl Engine {
             match told.await {
                 Ok(Ok(())) => {
                     self.hub.wake(id);
+                    self.announce();
                     return Ok(());
                 }
                 Ok(Err(_)) => return Err(Unanswered::Fenced),

@@ -11,6 +11,8 @@ mod history;
 mod initiate;
 mod inquiry;
 mod journal;
+#[cfg(feature = "webhook")]
+mod notices;
 mod query;
 mod settle;
 mod stop;
@@ -43,6 +45,8 @@ use crate::catalog::Catalog;
 use crate::state::StateMap;
 use crate::store::{Store, StoreError};
 use crate::telemetry::Telemetry;
+#[cfg(feature = "webhook")]
+use crate::webhook::Hooks;
 use inquiry::Parked;
 use stop::Cause;
 use stranded::InUse;
@@ -64,9 +68,38 @@ pub(crate) struct Config {
     pub(crate) max_waiters: usize,
     pub(crate) max_subscriptions: usize,
     pub(crate) single_user: bool,
+    /// Who is told of tasks.
+    #[cfg(feature = "webhook")]
+    pub(crate) webhooks: Option<Arc<Hooks>>,
 }
 
 impl Config {
+    /// Whether callers may say where they want to be told.
+    pub(crate) fn takes_callbacks(&self) -> bool {
+        #[cfg(feature = "webhook")]
+        return self
+            .webhooks
+            .as_ref()
+            .is_some_and(|hooks| hooks.take_callbacks());
+        #[cfg(not(feature = "webhook"))]
+        false
+    }
+
+    /// Where a caller wants to be told, as it is kept; or what it must be like
+    /// instead.
+    pub(crate) fn callback(&self, url: &str) -> Result<Arc<str>, String> {
+        #[cfg(feature = "webhook")]
+        if let Some(hooks) = self
+            .webhooks
+            .as_ref()
+            .filter(|hooks| hooks.take_callbacks())
+        {
+            return hooks.callback(url);
+        }
+        let _ = url;
+        Err("must be left out: this server calls nobody back".to_owned())
+    }
+
     /// No time is longer than what can be added to a clock.
     fn clamped(mut self) -> Self {
         for time in [
@@ -98,6 +131,8 @@ impl Default for Config {
             max_waiters: 10_000,
             max_subscriptions: 10_000,
             single_user: false,
+            #[cfg(feature = "webhook")]
+            webhooks: None,
         }
     }
 }
@@ -119,6 +154,8 @@ pub(crate) struct Engine {
     parked: Parked,
     /// Poked when a deadline appears that the sweeper does not know of.
     sweep: Notify,
+    #[cfg(feature = "webhook")]
+    notices: notices::Notices,
     /// No new tasks; waiting calls answer at once.
     draining: CancellationToken,
     /// Everything ends.
@@ -153,6 +190,8 @@ impl Engine {
             clock,
             hub: Arc::default(),
             sweep: Notify::new(),
+            #[cfg(feature = "webhook")]
+            notices: notices::Notices::default(),
             draining: CancellationToken::new(),
             stopped: CancellationToken::new(),
         });
@@ -160,6 +199,10 @@ impl Engine {
         let changes = engine.store.changes();
         engine.spawn(|engine| async move { engine.follow(changes).await });
         engine.spawn(Self::sweep_forever);
+        #[cfg(feature = "webhook")]
+        if let Some(hooks) = engine.config.webhooks.clone() {
+            engine.spawn(|engine| engine.tell_forever(hooks));
+        }
         if engine.config.slots > 0 {
             engine.spawn(Self::dispatch_forever);
             engine.start_beat();
@@ -195,8 +238,11 @@ impl Engine {
 
     /// Stops accepting tasks and answers all waiting calls; running attempts
     /// get `drain` to end by themselves and then `grace` to stop. What is left
-    /// is settled as interrupted.
+    /// is settled as interrupted. What of the drain time is left then is for
+    /// telling of ends.
     pub(crate) async fn shutdown(&self, drain: Duration, grace: Duration) {
+        #[cfg(feature = "webhook")]
+        let began = tokio::time::Instant::now();
         self.draining.cancel();
         // What waits for people does not end by itself, and can be asked again.
         self.worker.stop_waiting(&Cause::Shutdown { grace });
@@ -212,7 +258,16 @@ impl Engine {
                 tracing::warn!("some tasks could not be settled before the server ended");
             }
         }
+        #[cfg(feature = "webhook")]
+        self.tell_the_last(drain.saturating_sub(began.elapsed()))
+            .await;
         self.stopped.cancel();
+    }
+
+    /// Says that there may be something to tell outside.
+    fn announce(&self) {
+        #[cfg(feature = "webhook")]
+        self.notices.announce();
     }
 
     /// Stops everything without writing anything, as a crash would.

@@ -145,6 +145,7 @@ impl Engine {
             live.stop.fire(Cause::Cancelled(reason));
         }
         self.hub.wake(id);
+        self.announce();
         Ok(view)
     }
 

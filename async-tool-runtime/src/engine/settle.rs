@@ -36,6 +36,7 @@ impl Engine {
                 if written.await {
                     self.tell_end(&live.record, &outcome);
                 }
+                self.announce();
             }
             Verdict::Again(pause, message) => {
                 let history = live.history.close(AttemptEnd::Retried, Some(&message));

@@ -56,7 +56,7 @@ impl Engine {
             expired,
             purged,
             ready,
-            notices: _,
+            notices,
             next,
         } = reaped;
         if !requeued.is_empty() {
@@ -83,6 +83,9 @@ impl Engine {
             .flatten()
         {
             self.hub.wake(id);
+        }
+        if notices {
+            self.announce();
         }
         // Announcements of queued tasks may get lost.
         if ready {

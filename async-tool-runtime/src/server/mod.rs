@@ -32,3 +32,5 @@ pub use shim::http::{HttpBody, HttpLayer, HttpService};
 pub use stdio::ServeError;
 pub(crate) use subscribers::Subscribers;
 pub(crate) use tools::ToolServer;
+#[cfg(feature = "webhook")]
+pub(crate) use wire::Snapshot;

@@ -23,7 +23,7 @@ use super::wire::{self, Snapshot, to_result};
 use crate::catalog::Entry;
 use crate::engine::{Asker, Engine, Initiate, Reporter, Until, View, Wait};
 use crate::input::Answer;
-use crate::refusal::Refusal;
+use crate::refusal::{Problem, Refusal};
 use crate::task::Principal;
 use crate::telemetry::TraceContext;
 
@@ -149,6 +149,8 @@ impl ToolServer {
     ) -> Result<CallToolResult, Refusal> {
         let key = arguments.remove("idempotency_key");
         let max_wait = arguments.remove("max_wait_seconds");
+        let callback_url = arguments.remove("callback_url");
+        let callback_url = callback_url.as_ref().and_then(Value::as_str);
         let call = Initiate {
             entry: Arc::clone(entry),
             principal,
@@ -156,6 +158,7 @@ impl ToolServer {
             key: key.and_then(|key| key.as_str().map(str::to_owned)),
             max_wait: max_wait.and_then(|seconds| duration(&seconds)),
             trace,
+            callback_url: self.callback_url(callback_url, "/callback_url")?,
         };
         let initiated = self.engine.initiate(call).await?;
         let snapshot = Snapshot::of(&initiated.view, true).first(
@@ -165,6 +168,21 @@ impl ToolServer {
             self.engine.config.wait_cap,
         );
         Ok(to_result(&snapshot))
+    }
+
+    /// Checks where a caller wants to be told; `path` is where they said so.
+    pub(super) fn callback_url(
+        &self,
+        url: Option<&str>,
+        path: &str,
+    ) -> Result<Option<Arc<str>>, Refusal> {
+        let Some(url) = url else {
+            return Ok(None);
+        };
+        let checked = self.engine.config.callback(url);
+        checked.map(Some).map_err(|message| {
+            Refusal::InvalidArguments(vec![Problem::new(path.to_owned(), message)])
+        })
     }
 
     async fn status(

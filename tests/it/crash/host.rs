@@ -40,6 +40,8 @@ pub(crate) struct Host {
     pub(crate) store: Option<String>,
     /// It serves stateless streamable HTTP.
     pub(crate) http: bool,
+    /// Where callers may want to be told.
+    pub(crate) receiver: Option<SocketAddr>,
 }
 
 impl Host {
@@ -52,6 +54,7 @@ impl Host {
             slots: 16,
             store: None,
             http: false,
+            receiver: None,
         }
     }
 
@@ -97,7 +100,7 @@ impl Host {
     async fn serve(self) -> Result<(), async_tool::BoxError> {
         let file = || format!("sqlite:{}", self.database().display());
         let store = store::from_url(&self.store.clone().unwrap_or_else(file)).await?;
-        let tools = AsyncTools::builder()
+        let builder = AsyncTools::builder()
             .registry(tools::registry())
             .state(self.ledger())
             .state(tools::Bell::default())
@@ -105,9 +108,16 @@ impl Host {
             .namespace(self.namespace)
             .lease(self.lease)
             .slots(self.slots)
-            .single_user()
-            .build()
-            .await?;
+            .single_user();
+        #[cfg(feature = "webhook")]
+        let builder = match self.receiver {
+            Some(receiver) => {
+                let hooks = crate::webhooks::local().allow_host(receiver.to_string());
+                builder.webhooks(hooks)
+            }
+            None => builder,
+        };
+        let tools = builder.build().await?;
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         say(&format!("serves {}", listener.local_addr()?));
         if self.http {

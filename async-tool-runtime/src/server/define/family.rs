@@ -53,6 +53,15 @@ pub(in crate::server) fn initiate(entry: &Entry, config: &Config) -> Tool {
                     does not make this call wait; normally leave out.",
             }),
         );
+        if config.takes_callbacks() {
+            properties.insert(
+                "callback_url".into(),
+                json!({
+                    "type": "string", "format": "uri",
+                    "description": "Is told of the end by POST.",
+                }),
+            );
+        }
     }
 
     let mut output = json!({

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::shape::task;
 use super::wait::Waited;
-use super::{KEY, MAX_WAIT, TASK_ID, ending, is_modern, speaks_tasks, undeclared};
+use super::{CALLBACK_URL, KEY, MAX_WAIT, TASK_ID, ending, is_modern, speaks_tasks, undeclared};
 use crate::catalog::Entry;
 use crate::descriptor::Undeclared;
 use crate::engine::{Asker, Initiate, Initiated, View, Wait};
@@ -104,7 +104,11 @@ impl ToolServer {
         let Value::Object(arguments) = arguments else {
             return Err(Refusal::Internal.into());
         };
-        let (key, max_wait) = controls(entry, &context.meta.0, self.engine.config.max_age)?;
+        let meta = &context.meta.0;
+        let (key, max_wait) = controls(entry, meta, self.engine.config.max_age)?;
+        let callback_url = meta.get(CALLBACK_URL);
+        // What is no text is no URL.
+        let callback_url = callback_url.map(|url| url.as_str().unwrap_or_default());
         let call = Initiate {
             entry: Arc::clone(entry),
             principal,
@@ -112,6 +116,7 @@ impl ToolServer {
             key,
             max_wait,
             trace: trace_of(context),
+            callback_url: self.callback_url(callback_url, &format!("/_meta/{CALLBACK_URL}"))?,
         };
         Ok(self.engine.initiate(call).await?)
     }

@@ -38,6 +38,8 @@ pub(crate) const REASON: &str = "async-tool/reason";
 const MAX_REASON: usize = 500;
 /// In `_meta` of a call: what `max_wait_seconds` is to the initiate tool.
 pub(crate) const MAX_WAIT: &str = "async-tool/max_wait_seconds";
+/// In `_meta` of a call: what `callback_url` is to the initiate tool.
+pub(crate) const CALLBACK_URL: &str = "async-tool/callback_url";
 
 /// Whether a request may be answered with a task: under this protocol, and if
 /// this very request declares the extension.

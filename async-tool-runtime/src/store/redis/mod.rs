@@ -110,15 +110,6 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// Looks without changing anything.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError`].
-    pub async fn inspect(_url: &str) -> Result<crate::store::Inspection, StoreError> {
-        Err(StoreError::new("not yet"))
-    }
-
     /// How many tasks a namespace keeps, ended ones included, unless said
     /// otherwise.
     pub const DEFAULT_MAX_RECORDS: usize = 1_000_000;

@@ -1,0 +1,271 @@
+//! Telling: of a task that something happened to, to everybody who wants to
+//! know and does not yet.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Uri;
+use tokio::time::{Instant, timeout};
+
+use super::body::body;
+use super::delivery::{Deliveries, Try};
+use super::event::{Event, Events};
+use super::observe::observe;
+use super::schedule::Schedule;
+use super::secret::Signer;
+use super::send::{Answer, Request, Transport};
+use super::url::{Pattern, Rules, place};
+use crate::catalog::Entry;
+use crate::engine::{Clock, View};
+use crate::task::{TaskRecord, Timestamp};
+
+/// What the caller's URL is called among those who are told.
+pub(super) const CALLBACK: &str = "callback";
+/// How many messages a host is sent at once. The rest comes again, so that a
+/// slow host does not hold up others.
+const PER_HOST: usize = 8;
+/// How much longer than a delivery is tried its record stays, so that it can be
+/// seen what came of it.
+const SHOWN: Duration = Duration::from_secs(60 * 60);
+
+/// Webhooks that are ready to be sent.
+pub(crate) struct Hooks {
+    /// Where callers may want to be told.
+    pub(super) callbacks: Vec<(Pattern, Arc<Signer>)>,
+    pub(super) events: Events,
+    pub(super) endpoints: Vec<Target>,
+    pub(super) include_result: bool,
+    pub(super) timeout: Duration,
+    pub(super) schedule: Schedule,
+    pub(super) rules: Rules,
+    pub(super) transport: Box<dyn Transport>,
+    pub(super) hosts: Hosts,
+}
+
+/// Somebody who is told.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) name: Arc<str>,
+    pub(super) url: Uri,
+    pub(super) signer: Arc<Signer>,
+    pub(super) events: Events,
+}
+
+/// What becomes of a notice.
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) state: String,
+    /// How long until the next try; none if nobody is left to be told.
+    pub(crate) again: Option<Duration>,
+}
+
+impl Hooks {
+    /// Whether callers may give a URL.
+    pub(crate) fn take_callbacks(&self) -> bool {
+        !self.callbacks.is_empty()
+    }
+
+    /// Whether somebody is told of tasks whose callers gave none.
+    pub(crate) fn have_endpoints(&self) -> bool {
+        !self.endpoints.is_empty()
+    }
+
+    /// A caller's URL as it is kept; or what it must be like instead.
+    pub(crate) fn callback(&self, url: &str) -> Result<Arc<str>, String> {
+        let (url, _) = self.find(url)?;
+        Ok(url.to_string().into())
+    }
+
+    /// The least retention of a task of which somebody is to be told.
+    pub(crate) fn retention(&self) -> Duration {
+        self.schedule.give_up_after + SHOWN
+    }
+
+    /// How long a worker has for telling a notice before others try.
+    pub(crate) fn pause(&self) -> Duration {
+        const LEAST: Duration = Duration::from_secs(1);
+        (self.timeout * 2).max(LEAST)
+    }
+
+    /// Tells of a task everybody who is to be told at this moment of the store's
+    /// clock, at most the timeout long. `clock` is that of the signatures.
+    pub(crate) async fn tell(
+        &self,
+        view: &View,
+        entry: Option<&Entry>,
+        now: Timestamp,
+        clock: &Clock,
+    ) -> Told {
+        let record = &view.record;
+        let notice = record.notice.as_ref();
+        let mut deliveries = Deliveries::read(notice.and_then(|notice| notice.state.as_deref()));
+        let Some((event, since)) = Event::of(record) else {
+            // What it asked has been answered. Its end is another notice.
+            let state = deliveries.write();
+            return Told { state, again: None };
+        };
+
+        let targets = self.targets(record, event);
+        deliveries.retain(|name| targets.iter().any(|(told, _)| &**told == name));
+        let due: Vec<_> = targets
+            .into_iter()
+            .filter(|(name, _)| deliveries.is_due(name, now))
+            .collect();
+        let body = match due.is_empty() {
+            true => String::new(),
+            false => body(event, since, view, entry, self.include_result),
+        };
+        let number = notice.map_or(0, |notice| notice.number);
+        let tries = due.into_iter().map(|(name, target)| {
+            let id = format!("msg_{}_{number}_{name}", record.id);
+            let body = &body;
+            async move {
+                let tried = match target {
+                    Ok(target) => self.try_once(&target, &id, body, clock).await,
+                    Err(error) => Try::Never(error),
+                };
+                (name, tried)
+            }
+        });
+        let began = Instant::now();
+        let tried = join_all(tries).await;
+        let now = now.plus(began.elapsed());
+        for (name, tried) in tried {
+            let sent = tried != Try::Busy;
+            let delivery = deliveries.keep(&name, tried, &self.schedule, since, now);
+            if sent {
+                observe(record.id, &name, event, delivery);
+            }
+        }
+        Told {
+            again: deliveries.again(now),
+            state: deliveries.write(),
+        }
+    }
+
+    /// Everybody who wants to know of an event of this task; or why they must
+    /// not be told.
+    fn targets(
+        &self,
+        record: &TaskRecord,
+        event: Event,
+    ) -> Vec<(Arc<str>, Result<Target, String>)> {
+        let origin = record.origin.as_deref();
+        let callback = origin.and_then(|origin| origin.callback_url.as_deref());
+        let callback = callback.filter(|_| self.events.has(event)).map(|url| {
+            // The rules may have changed since it was accepted.
+            let target = self
+                .find(url)
+                .map(|(url, signer)| Target {
+                    name: CALLBACK.into(),
+                    url,
+                    signer: Arc::clone(signer),
+                    events: self.events,
+                })
+                .map_err(|must| format!("the URL {must}"));
+            (CALLBACK.into(), target)
+        });
+        let endpoints = self.endpoints.iter();
+        let endpoints = endpoints
+            .filter(|endpoint| endpoint.events.has(event))
+            .map(|endpoint| (Arc::clone(&endpoint.name), Ok(endpoint.clone())));
+        callback.into_iter().chain(endpoints).collect()
+    }
+
+    fn find(&self, url: &str) -> Result<(Uri, &Arc<Signer>), String> {
+        let url = self.rules.read(url)?;
+        let mut callbacks = self.callbacks.iter();
+        match callbacks.find(|(pattern, _)| pattern.matches(&url)) {
+            Some((_, signer)) => Ok((url, signer)),
+            None => Err("must be on a host and port that this server allows".to_owned()),
+        }
+    }
+
+    async fn try_once(&self, target: &Target, id: &str, body: &str, clock: &Clock) -> Try {
+        let Some(_place) = self.hosts.enter(&place(&target.url)) else {
+            return Try::Busy;
+        };
+        let seconds = i64::try_from(clock.now().0 / 1000).unwrap_or(i64::MAX);
+        let request = Request {
+            url: &target.url,
+            id,
+            seconds,
+            signature: target.signer.sign(id, seconds, body),
+            body,
+        };
+        // For everything: name, connection, TLS, answer.
+        match timeout(self.timeout, self.transport.post(request)).await {
+            Ok(Ok(answer)) => judge(answer),
+            Ok(Err(error)) => Try::Failed { error, asked: None },
+            Err(_) => Try::Failed {
+                error: format!("no answer within {:?}", self.timeout),
+                asked: None,
+            },
+        }
+    }
+}
+
+fn judge(answer: Answer) -> Try {
+    match answer.status {
+        200..=299 => Try::Delivered,
+        410 => Try::Never("HTTP 410: the receiver wants no more".to_owned()),
+        status => Try::Failed {
+            error: match status {
+                300..=399 => format!("HTTP {status}; redirects are not followed"),
+                _ => format!("HTTP {status}"),
+            },
+            asked: answer.retry_after.filter(|_| matches!(status, 429 | 503)),
+        },
+    }
+}
+
+/// How much each host is sent at the moment.
+#[derive(Default)]
+pub(super) struct Hosts(Mutex<HashMap<String, usize>>);
+
+/// A message that is being sent to a host.
+struct Place<'a> {
+    hosts: &'a Hosts,
+    host: String,
+}
+
+impl Hosts {
+    fn enter(&self, host: &str) -> Option<Place<'_>> {
+        let mut hosts = self.lock();
+        let busy = hosts.entry(host.to_owned()).or_default();
+        if *busy >= PER_HOST {
+            return None;
+        }
+        *busy += 1;
+        Some(Place {
+            hosts: self,
+            host: host.to_owned(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut hosts = self.hosts.lock();
+        if let Some(busy) = hosts.get_mut(&self.host) {
+            *busy -= 1;
+            if *busy == 0 {
+                hosts.remove(&self.host);
+            }
+        }
+    }
+}
+
+/// URLs may have secrets in them.
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
