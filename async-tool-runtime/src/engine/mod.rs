@@ -11,6 +11,8 @@ mod history;
 mod initiate;
 mod inquiry;
 mod journal;
+#[cfg(feature = "dashboard")]
+mod operate;
 mod query;
 mod settle;
 mod stop;
@@ -33,9 +35,13 @@ use tokio_util::sync::CancellationToken;
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
 pub(crate) use initiate::{Initiate, Initiated};
+#[cfg(feature = "dashboard")]
+pub(crate) use operate::Inspected;
 pub(crate) use query::{Asker, Reporter, Until, Wait};
 pub(crate) use timeout::Ends;
 pub(crate) use view::View;
+#[cfg(feature = "dashboard")]
+pub(crate) use watch::Subscription;
 
 use crate::catalog::Catalog;
 use crate::state::StateMap;
