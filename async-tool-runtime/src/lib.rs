@@ -9,6 +9,8 @@ mod catalog;
 #[cfg(feature = "client")]
 pub mod client;
 mod context;
+#[cfg(feature = "dashboard")]
+pub mod dashboard;
 mod descriptor;
 mod engine;
 mod error;

@@ -119,7 +119,8 @@ impl Timeline {
     }
 
     /// All of it, for whoever looks at the task meanwhile.
-    pub(crate) fn text(&self) -> Arc<str> {
+    #[cfg(feature = "dashboard")]
+    pub(super) fn text(&self) -> Arc<str> {
         self.inner().history.to_text()
     }
 

@@ -13,6 +13,8 @@ mod inquiry;
 mod journal;
 #[cfg(feature = "webhook")]
 mod notices;
+#[cfg(feature = "dashboard")]
+mod operate;
 mod query;
 mod settle;
 mod stop;
@@ -37,9 +39,13 @@ use tracing::Instrument;
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
 pub(crate) use initiate::{Initiate, Initiated};
+#[cfg(feature = "dashboard")]
+pub(crate) use operate::Inspected;
 pub(crate) use query::{Asker, Reporter, Until, Wait};
 pub(crate) use timeout::Ends;
 pub(crate) use view::View;
+#[cfg(feature = "dashboard")]
+pub(crate) use watch::Subscription;
 
 use crate::catalog::Catalog;
 use crate::state::StateMap;

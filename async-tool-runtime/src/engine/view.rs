@@ -132,8 +132,9 @@ impl Engine {
         let now = self.clock.now();
         match self.worker.get(record.id) {
             Some(live) if live.waiting.is_stored() => View::waiting(&live, record, now),
-            Some(live) => View::live(&live, now),
-            None => View::stored(record, now),
+            // Its end is written before its attempt is over here.
+            Some(live) if !record.status.is_terminal() => View::live(&live, now),
+            _ => View::stored(record, now),
         }
     }
 

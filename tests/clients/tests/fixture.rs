@@ -8,15 +8,29 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_fixture");
 
 /// A server over HTTP. It ends when this is dropped, or with the test.
 #[derive(Debug)]
-pub(crate) struct Fixture {
+pub(crate) struct Fixture(Served);
+
+impl Fixture {
+    pub(crate) fn start() -> Self {
+        Self(Served::start(PROGRAM, &["--http"]))
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        self.0.url()
+    }
+}
+
+/// A program that serves HTTP, and says where.
+#[derive(Debug)]
+pub(crate) struct Served {
     child: Child,
     url: String,
 }
 
-impl Fixture {
-    pub(crate) fn start() -> Self {
-        let mut child = Command::new(PROGRAM)
-            .arg("--http")
+impl Served {
+    pub(crate) fn start(program: &str, arguments: &[&str]) -> Self {
+        let mut child = Command::new(program)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -37,7 +51,7 @@ impl Fixture {
     }
 }
 
-impl Drop for Fixture {
+impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

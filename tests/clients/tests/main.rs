@@ -6,6 +6,7 @@
 //! `package-lock.json` and `requirements.txt`, if `ASYNC_TOOL_CLIENTS=1`.
 #![cfg(unix)]
 
+mod browser;
 mod conformance;
 mod fixture;
 mod inspector;
