@@ -151,7 +151,9 @@ impl Engine {
         let claimed = Timestamp(due.0.saturating_sub(pause));
         let entry = self.catalog.get(&record.tool).map(AsRef::as_ref);
         let view = View::stored(record, claimed);
-        let came = hooks.tell(&view, entry, claimed, &self.clock).await;
+        let came = hooks
+            .tell(&view, entry, claimed, &self.clock, &self.telemetry.meters)
+            .await;
         let Some(mut told) = Told::of(&view.record, came.state) else {
             return;
         };

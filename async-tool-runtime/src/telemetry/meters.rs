@@ -182,7 +182,7 @@ impl Meters {
     }
 
     /// Somebody tried to deliver a webhook.
-    #[expect(dead_code, reason = "for webhooks")]
+    #[cfg(feature = "webhook")]
     pub(crate) fn webhook(&self, event: &'static str, outcome: &'static str) {
         let labels = vec![Label::new("event", event), Label::new("outcome", outcome)];
         let tries = self.names.counter(&names::WEBHOOK_DELIVERIES, labels);

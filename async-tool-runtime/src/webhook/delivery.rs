@@ -50,6 +50,17 @@ pub(super) enum Outcome {
     GivenUp,
 }
 
+impl Outcome {
+    /// As metrics have it; a try after which there are others has failed.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "failed",
+            Self::Delivered => "delivered",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
 /// What came of one try.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Try {

@@ -21,6 +21,7 @@ use super::url::{Pattern, Rules, place};
 use crate::catalog::Entry;
 use crate::engine::{Clock, View};
 use crate::task::{TaskRecord, Timestamp};
+use crate::telemetry::Meters;
 
 /// What the caller's URL is called among those who are told.
 pub(super) const CALLBACK: &str = "callback";
@@ -98,6 +99,7 @@ impl Hooks {
         entry: Option<&Entry>,
         now: Timestamp,
         clock: &Clock,
+        meters: &Meters,
     ) -> Told {
         let record = &view.record;
         let notice = record.notice.as_ref();
@@ -137,7 +139,7 @@ impl Hooks {
             let sent = tried != Try::Busy;
             let delivery = deliveries.keep(&name, tried, &self.schedule, since, now);
             if sent {
-                observe(record.id, &name, event, delivery);
+                observe(meters, record.id, &name, event, delivery);
             }
         }
         Told {

@@ -3,10 +3,18 @@
 use super::delivery::{Delivery, Outcome};
 use super::event::Event;
 use crate::task::TaskId;
+use crate::telemetry::Meters;
 
 /// Says what came of a try.
-pub(super) fn observe(id: TaskId, target: &str, event: Event, delivery: &Delivery) {
+pub(super) fn observe(
+    meters: &Meters,
+    id: TaskId,
+    target: &str,
+    event: Event,
+    delivery: &Delivery,
+) {
     let (event, tries) = (event.as_str(), delivery.tries);
+    meters.webhook(event, delivery.outcome.as_str());
     let error = delivery.error.as_deref().unwrap_or_default();
     match delivery.outcome {
         Outcome::Delivered => {
