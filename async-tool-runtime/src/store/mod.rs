@@ -77,7 +77,7 @@ pub use types::{
     Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, Limit, LogLine, Owned,
     Owner, Reaped, Report, StepRecord, Want,
 };
-pub use url::from_url;
+pub use url::{from_url, inspect};
 
 /// Most idempotency keys that share one task.
 pub const MAX_KEYS: usize = 1000;

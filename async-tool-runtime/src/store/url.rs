@@ -1,6 +1,6 @@
 //! Choosing a store at run time.
 
-use super::{MemoryStore, OpenStore, StoreError};
+use super::{Inspection, MemoryStore, OpenStore, StoreError};
 
 /// The store that a URL names: `memory:`, `sqlite:PATH` (feature `sqlite`), or
 /// on a server `postgres://…` (feature `postgres`; see `PostgresStore` for what
@@ -28,19 +28,55 @@ pub async fn from_url(url: &str) -> Result<Box<dyn OpenStore>, StoreError> {
     };
     match scheme {
         "memory" if rest.is_empty() => Ok(Box::new(MemoryStore::new())),
-        "memory" => Err(StoreError::new("`memory:` takes nothing after the colon")),
+        "memory" => Err(after_memory()),
         #[cfg(feature = "sqlite")]
-        "sqlite" => sqlite(rest).await,
+        "sqlite" => Ok(Box::new(super::SqliteStore::open(path(rest)?).await?)),
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => Ok(Box::new(super::PostgresStore::connect(url).await?)),
         #[cfg(feature = "redis")]
         "redis" | "rediss" => Ok(Box::new(super::RedisStore::connect(url).await?)),
-        _ => match feature_of(scheme) {
-            Some(feature) => Err(StoreError::new(format!(
-                "`{scheme}:` needs the feature `{feature}` of async-tool, without which this program was built"
-            ))),
-            None => Err(unknown(&format!("has the unknown scheme `{scheme}:`"))),
-        },
+        _ => Err(no_such(scheme)),
+    }
+}
+
+/// Looks at the engine that a URL names, without changing anything: nothing is
+/// created, brought up to date or written. What there is to say of a store whose
+/// schema is missing, or of a newer version, is in the answer.
+///
+/// # Errors
+///
+/// [`StoreError`] if there is no store of this kind in the program, the engine
+/// cannot be reached, or what is there is not of this crate; and for `memory:`,
+/// where nothing outlives the process.
+pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+    let Some((scheme, rest)) = url.split_once(':') else {
+        return Err(unknown("has no scheme"));
+    };
+    match scheme {
+        "memory" if rest.is_empty() => Err(StoreError::new(
+            "there is nothing to look at in `memory:`, which does not outlive its process",
+        )),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => super::SqliteStore::inspect(path(rest)?).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => super::PostgresStore::inspect(url).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" => super::RedisStore::inspect(url).await,
+        "memory" => Err(after_memory()),
+        _ => Err(no_such(scheme)),
+    }
+}
+
+fn after_memory() -> StoreError {
+    StoreError::new("`memory:` takes nothing after the colon")
+}
+
+fn no_such(scheme: &str) -> StoreError {
+    match feature_of(scheme) {
+        Some(feature) => StoreError::new(format!(
+            "`{scheme}:` needs the feature `{feature}` of async-tool, without which this program was built"
+        )),
+        None => unknown(&format!("has the unknown scheme `{scheme}:`")),
     }
 }
 
@@ -63,13 +99,13 @@ fn unknown(problem: &str) -> StoreError {
 }
 
 #[cfg(feature = "sqlite")]
-async fn sqlite(path: &str) -> Result<Box<dyn OpenStore>, StoreError> {
-    if path.starts_with("//") && !path.starts_with("///") {
+fn path(rest: &str) -> Result<&str, StoreError> {
+    if rest.starts_with("//") && !rest.starts_with("///") {
         return Err(StoreError::new(
             "a path follows `sqlite:`, as in `sqlite:tasks.db` or `sqlite:/var/lib/tasks.db`",
         ));
     }
-    Ok(Box::new(super::SqliteStore::open(path).await?))
+    Ok(rest)
 }
 
 const KINDS: &[&str] = &[

@@ -14,8 +14,8 @@ pub(super) fn log(lines: &[LogLine]) -> Vec<Param> {
     columns.params()
 }
 
-/// The reports in the order of their ids, and their lines of the log: how many
-/// each one has, and all of them.
+/// The reports in the order of their ids; their lines of the log: how many each
+/// one has, and all of them; and the histories.
 pub(super) fn reports(mut reports: Vec<Report>) -> Done<Vec<Param>> {
     // Those of one task stay as they are.
     reports.sort_by_key(|report| report.id);
@@ -38,6 +38,11 @@ pub(super) fn reports(mut reports: Vec<Report>) -> Done<Vec<Param>> {
         counts,
     ];
     params.extend(lines.params());
+    let histories = reports.iter().map(|report| {
+        let history = report.history.as_deref()?;
+        Some(kept(history).into_owned())
+    });
+    params.extend(params![histories.collect::<Vec<Option<String>>>()]);
     Ok(params)
 }
 

@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use tokio_postgres::Row;
-use uuid::Uuid;
 
 use super::error::{Done, other};
 use super::handle::{one, params};
 use super::namespace::{Namespace, format};
-use super::text::{digest, kept};
-use super::{reads, rows};
+use super::rows::{self, BESIDES, COLUMNS};
+use super::text::{digest, json, kept};
 use crate::store::{Admission, Change, Created, Limit, MAX_KEYS, encoding};
 use crate::task::{Fingerprint, NewTask, TaskRecord, Timestamp};
 
@@ -19,29 +18,24 @@ pub(super) async fn create(
     admission: Admission,
 ) -> Done<Created> {
     loop {
-        let accepted = accept(namespace, new.clone(), admission).await?;
-        match accepted.created {
-            Created::Existing(record) if accepted.asked => {
-                if let Some(record) = reads::get(namespace, record.id).await? {
-                    return Ok(Created::Existing(record));
-                }
-                // Its retention has just ended, and so has the key.
-            }
-            created => return Ok(created),
+        // The one that exists may be gone before it is read.
+        if let Some(created) = accept(namespace, new.clone(), admission).await? {
+            return Ok(created);
         }
     }
 }
 
+/// What the statement told, and whether the session was renewed.
 struct Accepted {
-    created: Created,
-    /// The session was renewed.
+    created: Option<Created>,
     renewed: bool,
-    /// It is a task that exists and has asked something, which the answer does
-    /// not tell.
-    asked: bool,
 }
 
-async fn accept(namespace: &Namespace, new: NewTask, admission: Admission) -> Done<Accepted> {
+async fn accept(
+    namespace: &Namespace,
+    new: NewTask,
+    admission: Admission,
+) -> Done<Option<Created>> {
     let beats = namespace.handle.next_beat();
     let max_records = namespace.max_records;
     let scope = encoding::scope(new.principal.as_ref());
@@ -79,15 +73,22 @@ async fn accept(namespace: &Namespace, new: NewTask, admission: Admission) -> Do
             .claim
             .map_or(0, |lease| rows::millis(lease.duration)),
         beats,
+        new.origin.as_deref().map(json).transpose()?,
+        new.notify,
+        admission.principal_queue.map(rows::count),
     ];
-    let sql = "SELECT *, NULL::text FROM @.create_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
-               $13, $14, $15, $16, $17, $18, $19, $20)";
+    let sql = format!(
+        "SELECT {COLUMNS}, t.body, t.history, c.kind, c.number, c.id \
+         FROM @.create_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
+         $17, $18, $19, $20, $21, $22, $23) c LEFT JOIN LATERAL {} ON true",
+        rows::task_now("CASE WHEN c.kind = 3 THEN c.id END")
+    );
     let accepted = namespace
         .handle
-        .write(namespace.ns, sql, params, move |rows| {
+        .write(namespace.ns, &sql, params, move |rows| {
             let accepted = read(one(rows)?, new, admission, max_records)?;
             let queued =
-                matches!(&accepted.created, Created::New(record) if record.owner.is_none());
+                matches!(&accepted.created, Some(Created::New(record)) if record.owner.is_none());
             let changes = if queued {
                 vec![Change::Queued]
             } else {
@@ -99,13 +100,12 @@ async fn accept(namespace: &Namespace, new: NewTask, admission: Admission) -> Do
     if let Some(lease) = admission.claim.filter(|_| accepted.renewed) {
         namespace.handle.renewed(namespace.ns, lease.session, beats);
     }
-    Ok(accepted)
+    Ok(accepted.created)
 }
 
 /// The kinds are those of `create.sql`.
 fn read(row: &Row, new: NewTask, admission: Admission, max_records: usize) -> Done<Accepted> {
-    let kind: i16 = rows::get(row, 0)?;
-    let mut asked = false;
+    let kind: i16 = rows::get(row, BESIDES)?;
     let created = match (kind, admission.claim) {
         (0, _) => Created::New(admitted(row, new)?),
         (1 | 2, Some(lease)) => {
@@ -114,29 +114,31 @@ fn read(row: &Row, new: NewTask, admission: Admission, max_records: usize) -> Do
             record.claim(lease.session, now);
             Created::New(record)
         }
-        (3, _) => {
-            asked = rows::get::<i32>(row, 2)? > 1;
-            Created::Existing(rows::record(row)?)
+        (3, _) if rows::get::<Option<i32>>(row, 0)?.is_none() => {
+            return Ok(Accepted {
+                created: None,
+                renewed: false,
+            });
         }
-        (4, _) => {
-            let id: Uuid = rows::get(row, 3)?;
-            Created::Conflict(crate::task::TaskId::from_bytes(id.into_bytes()))
-        }
+        (3, _) => Created::Existing(rows::record(row)?),
+        (4, _) => Created::Conflict(rows::id(row, BESIDES + 2)?),
         (5, _) => Created::Full(Limit::ToolQueue(admission.tool_queue)),
         (6, _) => Created::Full(Limit::Queue(admission.queue)),
         (7, _) => Created::Full(Limit::Records(max_records)),
         (8, _) => Created::Full(Limit::Keys(MAX_KEYS)),
+        (9, _) => Created::Full(Limit::PrincipalQueue(
+            admission.principal_queue.unwrap_or_default(),
+        )),
         _ => return Err(other("an answer cannot be read")),
     };
     Ok(Accepted {
-        created,
+        created: Some(created),
         renewed: kind == 2,
-        asked,
     })
 }
 
 fn admitted(row: &Row, new: NewTask) -> Done<TaskRecord> {
-    let now = Timestamp(rows::number(row, 1)?);
+    let now = Timestamp(rows::number(row, BESIDES + 1)?);
     let mut record = TaskRecord::admit(new, now);
     // What is told is what is kept.
     record.deadline = Timestamp(rows::integer(record.deadline.0).cast_unsigned());

@@ -22,7 +22,7 @@ use crate::store::{Change, StoreError};
 use crate::task::SessionId;
 
 /// How long a call may take, waiting for a connection and connecting included.
-const CALL: Duration = Duration::from_secs(30);
+pub(super) const CALL: Duration = Duration::from_secs(30);
 /// How many connections there are for heartbeats alone.
 const BEATS: usize = 2;
 /// How long it may take to tell the server that nobody waits any more.

@@ -11,12 +11,16 @@ mod connection;
 mod create;
 mod error;
 mod handle;
+mod inspect;
 mod listen;
 mod namespace;
+mod notices;
 mod notify;
 mod reads;
+mod reap;
 mod rows;
 mod schema;
+mod stats;
 #[cfg(test)]
 mod tests;
 mod text;
@@ -28,7 +32,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{OpenStore, Store, StoreError};
+use super::{Inspection, OpenStore, Store, StoreError};
 use handle::Handle;
 use namespace::Namespace;
 
@@ -129,6 +133,17 @@ impl PostgresStore {
         Self::builder(url).connect().await
     }
 
+    /// Looks at the server and the schema that a URL names, without changing
+    /// anything. A standby is looked at as well.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the URL cannot be read, or the server cannot be reached
+    /// or refuses.
+    pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+        inspect::inspect(url).await
+    }
+
     /// Begins to say more than a URL does.
     pub fn builder(url: impl Into<String>) -> PostgresStoreBuilder {
         PostgresStoreBuilder {
@@ -149,7 +164,7 @@ impl OpenStore for PostgresStore {
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
-        Err(StoreError::new("not yet"))
+        stats::namespaces(&self.handle).await
     }
 }
 

@@ -6,24 +6,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use tokio::sync::broadcast;
-use tokio::time::Instant;
 
 use super::error::Done;
-use super::handle::{Handle, one, params};
-use super::text::{Sayings, digest, kept, released};
-use super::{arrays, create, reads, rows, text};
-use crate::store::sessions::Kept;
+use super::handle::{Handle, Param, one, params};
+use super::rows::COLUMNS;
+use super::text::{digest, kept, released};
+use super::{arrays, create, notices, reads, reap, rows, stats, text};
 use crate::store::{
     Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Owned, Purged,
     Reaped, Report, Stats, StepRecord, Store, StoreError, Told, Want, encoding, hub,
 };
 use crate::task::{
-    CancelAck, End, Epoch, Input, NewTask, Outcome, Question, Refused, Release, SessionId, TaskId,
-    TaskRecord,
+    CancelAck, End, Epoch, Input, NewTask, Outcome, Question, Refused, Release, TaskId, TaskRecord,
 };
-
-/// How long slots of a concurrency key are kept that nobody holds.
-const IDLE: Duration = Duration::from_secs(60);
 
 #[derive(Debug)]
 pub(super) struct Namespace {
@@ -59,7 +54,7 @@ impl Namespace {
     async fn change_own(
         &self,
         sql: &str,
-        params: Vec<super::handle::Param>,
+        params: Vec<Param>,
         changes: Vec<Change>,
         frees: Vec<Change>,
     ) -> Done<Result<(), Refused>> {
@@ -109,8 +104,11 @@ impl Store for Namespace {
             .handle
             .write(
                 self.ns,
-                "SELECT c.*, CASE WHEN c.format > 1 THEN @.input_of($1, c.id) END \
-                 FROM @.claim_tasks($1, $2, $3, $4, $5, $6, $7, $8) c",
+                &format!(
+                    "SELECT {COLUMNS}, c.body, t.history \
+                     FROM @.claim_tasks($1, $2, $3, $4, $5, $6, $7, $8) c CROSS JOIN LATERAL {}",
+                    rows::task_now("c.id")
+                ),
                 params,
                 |rows| {
                     let claimed: Vec<TaskRecord> =
@@ -142,7 +140,7 @@ impl Store for Namespace {
             .beat(
                 self.ns,
                 "SELECT * FROM @.beat($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, \
-                 $14, $15)",
+                 $14, $15, $16)",
                 params,
                 read_beat,
             )
@@ -186,8 +184,9 @@ impl Store for Namespace {
             end.lingers,
         ];
         params.extend(arrays::log(&end.log));
+        let sql = "@.finish_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)";
         self.change_own(
-            "SELECT @.finish_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+            &remembering(sql, &mut params, end.history.as_deref()),
             params,
             vec![Change::Task(id)],
             vec![Change::Queued],
@@ -218,8 +217,10 @@ impl Store for Namespace {
             retry.map_or(0, |retry| rows::integer(retry.revision)),
         ];
         params.extend(arrays::log(retry.map_or(&[], |retry| &retry.log)));
+        let sql = "@.release_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)";
+        let history = retry.and_then(|retry| retry.history.as_deref());
         self.change_own(
-            "SELECT @.release_task($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            &remembering(sql, &mut params, history),
             params,
             vec![Change::Task(id)],
             vec![Change::Queued],
@@ -377,67 +378,27 @@ impl Store for Namespace {
     }
 
     async fn reap(&self, limit: usize) -> Result<Reaped, StoreError> {
-        let from = Instant::now();
-        let sessions = self
-            .handle
-            .query(
-                "SELECT session, beats, lease FROM @.sessions WHERE ns = $1",
-                params![self.ns],
-                |rows| rows.iter().map(read_session).collect::<Done<Vec<Kept>>>(),
-            )
-            .await?;
-        let verdict = self
-            .handle
-            .sessions()
-            .judge(self.ns, &sessions, from, Instant::now());
-        let dead = verdict.dead.iter();
-        let sayings = Sayings::get()?;
-        let params = params![
-            self.ns,
-            format(),
-            rows::count(limit),
-            dead.clone()
-                .map(|kept| rows::uuid(kept.session.to_bytes()))
-                .collect::<Vec<_>>(),
-            dead.map(|kept| kept.beats).collect::<Vec<_>>(),
-            sayings.grows,
-            sayings.requeued.clone(),
-            sayings.interrupted.clone(),
-            sayings.expired.clone(),
-            rows::millis(IDLE),
-        ];
-        let mut reaped = self
-            .handle
-            .write(
-                self.ns,
-                "SELECT * FROM @.reap($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-                params,
-                read_reaped,
-            )
-            .await?;
-        let next = [reaped.next, verdict.next].into_iter().flatten().min();
-        reaped.next = next.map(|next| next.max(Duration::from_millis(1)));
-        Ok(reaped)
+        reap::reap(self, limit).await
     }
 
     async fn claim_notices(
         &self,
-        _pause: Duration,
-        _limit: usize,
+        pause: Duration,
+        limit: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        Err(StoreError::new("not yet"))
+        notices::claim(self, pause, limit).await
     }
 
-    async fn settle_notice(&self, _told: Told) -> Result<bool, StoreError> {
-        Err(StoreError::new("not yet"))
+    async fn settle_notice(&self, told: Told) -> Result<bool, StoreError> {
+        notices::settle(self, &told).await
     }
 
-    async fn purge(&self, _id: TaskId) -> Result<Option<Purged>, StoreError> {
-        Err(StoreError::new("not yet"))
+    async fn purge(&self, id: TaskId) -> Result<Option<Purged>, StoreError> {
+        notices::purge(self, id).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        Err(StoreError::new("not yet"))
+        stats::stats(self).await
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
@@ -445,13 +406,14 @@ impl Store for Namespace {
     }
 }
 
-fn read_session(row: &tokio_postgres::Row) -> Done<Kept> {
-    let session: uuid::Uuid = rows::get(row, 0)?;
-    Ok(Kept {
-        session: SessionId::from_bytes(session.into_bytes()),
-        beats: rows::get(row, 1)?,
-        lease: Duration::from_millis(rows::number(row, 2)?),
-    })
+/// The statement that calls a function of the schema on the task `$3`, and keeps
+/// the history that comes with it.
+fn remembering(call: &str, params: &mut Vec<Param>, history: Option<&str>) -> String {
+    let Some(history) = history else {
+        return format!("SELECT {call}");
+    };
+    params.push(Box::new(kept(history).into_owned()));
+    format!("SELECT @.remember({call}, $1, $3, ${})", params.len())
 }
 
 fn read_beat(rows: &[tokio_postgres::Row]) -> Done<(Beat, Vec<Change>)> {
@@ -472,35 +434,4 @@ fn read_beat(rows: &[tokio_postgres::Row]) -> Done<(Beat, Vec<Change>)> {
         });
     }
     Ok((Beat::new(owned), changes))
-}
-
-/// The kinds are those of `reap.sql`.
-fn read_reaped(rows: &[tokio_postgres::Row]) -> Done<(Reaped, Vec<Change>)> {
-    let (mut reaped, mut changes) = (Reaped::default(), Vec::new());
-    for row in rows {
-        let kind: i16 = rows::get(row, 0)?;
-        let ids = match kind {
-            0 => &mut reaped.requeued,
-            1 => &mut reaped.interrupted,
-            2 => &mut reaped.expired,
-            3 => &mut reaped.purged,
-            4 => {
-                reaped.ready = true;
-                continue;
-            }
-            5 => {
-                let left: i64 = rows::get(row, 2)?;
-                reaped.next = Some(Duration::from_millis(left.max(0).cast_unsigned()));
-                continue;
-            }
-            _ => {
-                changes.push(Change::Queued);
-                continue;
-            }
-        };
-        let id = rows::id(row, 1)?;
-        ids.push(id);
-        changes.push(Change::Task(id));
-    }
-    Ok((reaped, changes))
 }

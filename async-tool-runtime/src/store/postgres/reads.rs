@@ -10,7 +10,7 @@ use crate::task::{Principal, Status, TaskId, TaskRecord, Timestamp};
 
 pub(super) async fn get(namespace: &Namespace, id: TaskId) -> Done<Option<TaskRecord>> {
     let sql = format!(
-        "SELECT {COLUMNS}, r.body, t.input::text FROM @.tasks t \
+        "SELECT {COLUMNS}, r.body, t.history FROM @.tasks t \
          LEFT JOIN @.results r ON r.task = t.seq AND t.status = 3 \
          WHERE t.id = $1 AND t.ns = $2 AND (t.expires_at IS NULL OR t.expires_at > @.now_ms())"
     );
@@ -88,7 +88,7 @@ pub(super) fn list_query(
     limit: usize,
 ) -> (String, Vec<Param>) {
     let mut sql =
-        format!("SELECT {COLUMNS}, NULL::text, t.input::text FROM @.tasks t WHERE t.ns = $1");
+        format!("SELECT {COLUMNS}, NULL::text, NULL::text FROM @.tasks t WHERE t.ns = $1");
     let mut params = params![ns];
     let mut value = |sql: &mut String, condition: &str, param: Param| {
         params.push(param);

@@ -12,71 +12,75 @@ use super::error::{Done, damaged, other};
 use super::text;
 use crate::store::encoding;
 use crate::task::{
-    ConcurrencyLimit, Epoch, Input, Principal, Question, SessionId, Status, TaskId, TaskRecord,
-    Timestamp,
+    ConcurrencyLimit, Epoch, Input, Notice, Origin, Principal, Question, SessionId, Status, TaskId,
+    TaskRecord, Timestamp,
 };
 
-/// The columns of a record, as [`record`] reads them: those of the type
-/// `answer`, up to the last one.
-pub(super) const COLUMNS: &str = "0::smallint, 0::bigint, t.format, t.id, t.status, t.epoch, \
-     t.revision, t.report, t.attempt, t.max_attempts, t.owner, t.not_before, t.created_at, \
-     t.started_at, t.finished_at, t.deadline, t.retention, t.tool, t.scope, t.concurrency, \
-     t.cancel, t.progress, t.outcome";
+/// The columns of a record of the table `t`, as [`record`] reads them. Two are
+/// to follow: the result of a completed task, and the history.
+pub(super) const COLUMNS: &str = "t.format, t.id, t.status, t.epoch, t.revision, t.report, \
+     t.attempt, t.max_attempts, t.owner, t.not_before, t.created_at, t.started_at, \
+     t.finished_at, t.deadline, t.retention, t.tool, t.scope, t.concurrency, t.cancel, \
+     t.progress, t.outcome, t.input::text, t.origin, t.notice, t.notice_due, t.notice_state";
 
-const BODY: usize = 23;
-/// What was asked, as text.
-const INPUT: usize = 24;
+const BODY: usize = 26;
+const HISTORY: usize = 27;
+/// What a statement tells besides.
+pub(super) const BESIDES: usize = 28;
 
-/// A record. Behind the columns of [`COLUMNS`] there is the result of a
-/// completed task as it is, and then what was asked.
+/// The table `t` of [`COLUMNS`], of the task whose id a function gave in the
+/// same statement: as the function left it, with its result as `body`.
+pub(super) fn task_now(id: &str) -> String {
+    format!("(SELECT (n.t).*, n.body FROM @.task_now($1, {id}) n) t")
+}
+
 pub(super) fn record(row: &Row) -> Done<TaskRecord> {
-    let format: i32 = get(row, 2)?;
+    let format: i32 = get(row, 0)?;
     if i64::from(format) > i64::from(TaskRecord::FORMAT) {
         return Err(crate::store::StoreError::new(encoding::newer_record(
             i64::from(format),
         )));
     }
-    let status = status(get(row, 4)?)?;
+    let status = status(get(row, 2)?)?;
     let result: Option<String> = match status {
         Status::Completed => get(row, BODY)?,
         _ => None,
     };
-    let outcome: Option<&str> = get(row, 22)?;
+    let outcome: Option<&str> = get(row, 20)?;
     let outcome = match status {
         Status::Cancelled => outcome.map(text::read),
         _ => outcome.map(Into::into),
     };
-    let progress: Option<&str> = get(row, 21)?;
+    let progress: Option<&str> = get(row, 19)?;
     let progress = progress
         .map(|json| serde_json::from_str(json).map_err(|_| damaged("progress")))
         .transpose()?;
-    let owner: Option<Uuid> = get(row, 10)?;
-    let cancel: Option<&str> = get(row, 20)?;
+    let owner: Option<Uuid> = get(row, 8)?;
     Ok(TaskRecord {
-        id: id(row, 3)?,
-        tool: text::read(get(row, 17)?).into(),
-        principal: principal(get(row, 18)?),
+        id: id(row, 1)?,
+        tool: text::read(get(row, 15)?).into(),
+        principal: principal(get(row, 16)?),
         arguments: Arc::default(),
         status,
-        attempt: small(row, 8)?,
-        max_attempts: small(row, 9)?,
-        concurrency: concurrency(get(row, 19)?)?,
-        epoch: Epoch(number(row, 5)?),
+        attempt: small(row, 6)?,
+        max_attempts: small(row, 7)?,
+        concurrency: concurrency(get(row, 17)?)?,
+        epoch: Epoch(number(row, 3)?),
         owner: owner.map(|owner| SessionId::from_bytes(owner.into_bytes())),
-        revision: number(row, 6)?,
-        report: number(row, 7)?,
-        not_before: moment(row, 11)?,
-        created_at: Timestamp(number(row, 12)?),
-        started_at: moment(row, 13)?,
-        finished_at: moment(row, 14)?,
-        deadline: Timestamp(number(row, 15)?),
-        retention: Duration::from_millis(number(row, 16)?),
-        cancel: cancel.map(|reason| text::read(reason).into()),
+        revision: number(row, 4)?,
+        report: number(row, 5)?,
+        not_before: moment(row, 9)?,
+        created_at: Timestamp(number(row, 10)?),
+        started_at: moment(row, 11)?,
+        finished_at: moment(row, 12)?,
+        deadline: Timestamp(number(row, 13)?),
+        retention: Duration::from_millis(number(row, 14)?),
+        cancel: optional_text(row, 18)?,
         progress,
-        history: None,
-        origin: None,
-        notice: None,
-        input: input(get(row, INPUT)?)?.map(Arc::new),
+        history: optional_text(row, HISTORY)?,
+        origin: origin(get(row, 22)?)?.map(Arc::new),
+        notice: notice(row, 23)?,
+        input: input(get(row, 21)?)?.map(Arc::new),
         outcome: encoding::outcome(
             status,
             outcome.as_deref(),
@@ -138,6 +142,29 @@ pub(super) fn questions(questions: &[Question], epoch: Epoch) -> Done<String> {
         })
         .collect();
     text::json(&kept)
+}
+
+fn origin(json: Option<&str>) -> Done<Option<Origin>> {
+    json.map(|json| serde_json::from_str(json).map_err(|_| damaged("origin")))
+        .transpose()
+}
+
+/// From three columns: number, due, state.
+fn notice(row: &Row, column: usize) -> Done<Option<Notice>> {
+    let number: Option<i64> = get(row, column)?;
+    let Some(number) = number else {
+        return Ok(None);
+    };
+    Ok(Some(Notice {
+        number: number.cast_unsigned(),
+        due: moment(row, column + 1)?,
+        state: optional_text(row, column + 2)?,
+    }))
+}
+
+fn optional_text(row: &Row, column: usize) -> Done<Option<Arc<str>>> {
+    let kept: Option<&str> = get(row, column)?;
+    Ok(kept.map(|kept| text::read(kept).into()))
 }
 
 fn input(json: Option<&str>) -> Done<Option<Input>> {

@@ -23,6 +23,13 @@ pub(super) const MIGRATIONS: &[&[&str]] = &[
         include_str!("migrations/0002/questions.sql"),
         include_str!("migrations/0002/create.sql"),
     ],
+    &[
+        include_str!("migrations/0003/tables.sql"),
+        include_str!("migrations/0003/create.sql"),
+        include_str!("migrations/0003/work.sql"),
+        include_str!("migrations/0003/beat.sql"),
+        include_str!("migrations/0003/notices.sql"),
+    ],
 ];
 
 /// For whoever migrates, so that it is one process at a time.
@@ -41,16 +48,20 @@ pub(super) async fn prepare(connector: &Connector, schema: &str) -> Done<()> {
 }
 
 async fn check_encoding(client: &Client) -> Done<()> {
-    let encoding = client.query_one("SHOW server_encoding", &[]).await;
-    let encoding: String = encoding
-        .and_then(|row| row.try_get(0))
-        .map_err(|error| fault(&error))?;
+    let encoding = setting(client, "server_encoding").await;
+    let encoding = encoding.map_err(|error| fault(&error))?;
     if encoding == "UTF8" {
         return Ok(());
     }
     Err(other(&format!(
         "the encoding of the database is {encoding}; it must be UTF8"
     )))
+}
+
+/// What takes effect on this connection.
+pub(super) async fn setting(client: &Client, name: &str) -> Result<String, Error> {
+    let sql = "SELECT current_setting($1)";
+    client.query_one(sql, &[&name]).await?.try_get(0)
 }
 
 /// All of it in one transaction. If it fails, the connection is closed, and
@@ -93,7 +104,8 @@ async fn migrate(client: &Client, schema: &str) -> Done<()> {
     }
 }
 
-fn latest() -> i32 {
+/// The version of this program.
+pub(super) fn latest() -> i32 {
     i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX)
 }
 
@@ -104,7 +116,7 @@ async fn exists(client: &Client, schema: &str) -> Result<bool, Error> {
 }
 
 /// None if there is no such schema, or nothing of this crate in it.
-async fn version(client: &Client, schema: &str) -> Result<Option<i32>, Error> {
+pub(super) async fn version(client: &Client, schema: &str) -> Result<Option<i32>, Error> {
     let table = format!("{schema}.migrations");
     let row = client
         .query_one("SELECT to_regclass($1) IS NOT NULL", &[&table])

@@ -32,16 +32,7 @@ impl File {
     /// Finds or creates the file.
     pub(super) fn prepare(path: &Path) -> Done<Self> {
         check_version(rusqlite::version_number())?;
-        if path.as_os_str().is_empty() {
-            return Err(Fault::other("SQLite store: the path of the file is empty"));
-        }
-        if path == Path::new(":memory:") {
-            return Err(Fault::other(
-                "SQLite store: it keeps tasks in a file; for tasks in memory take `MemoryStore`, or `memory:`",
-            ));
-        }
-        // SQLite may take a relative path that begins with `file:` for a URI.
-        let path = std::path::absolute(path).map_err(|error| failed("find", &error))?;
+        let path = place(path)?;
         if let Some(directory) = path.parent() {
             create_directories(directory)
                 .map_err(|error| failed("create the directory of", &error))?;
@@ -97,6 +88,20 @@ impl File {
     pub(super) fn is_there(&self) -> bool {
         self.identity.is_none() || self.identity == identity(&self.path)
     }
+}
+
+/// The absolute path of a file, if it can be one.
+pub(super) fn place(path: &Path) -> Done<PathBuf> {
+    if path.as_os_str().is_empty() {
+        return Err(Fault::other("SQLite store: the path of the file is empty"));
+    }
+    if path == Path::new(":memory:") {
+        return Err(Fault::other(
+            "SQLite store: it keeps tasks in a file; for tasks in memory take `MemoryStore`, or `memory:`",
+        ));
+    }
+    // SQLite may take a relative path that begins with `file:` for a URI.
+    std::path::absolute(path).map_err(|error| failed("find", &error))
 }
 
 /// Does not open the file: closing it again would take SQLite's locks away.
@@ -166,7 +171,7 @@ fn create_directories(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-fn failed(what: &str, error: &io::Error) -> Fault {
+pub(super) fn failed(what: &str, error: &io::Error) -> Fault {
     Fault::other(format!("SQLite store: could not {what} the file: {error}"))
 }
 

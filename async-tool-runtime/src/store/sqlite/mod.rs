@@ -9,6 +9,7 @@ mod checkpoints;
 mod connection;
 mod error;
 mod handle;
+mod inspect;
 mod job;
 mod namespace;
 mod operations;
@@ -18,8 +19,10 @@ mod rows;
 mod schema;
 mod sessions;
 mod statement;
+mod stats;
 #[cfg(test)]
 mod tests;
+mod update;
 mod work;
 mod writer;
 
@@ -28,7 +31,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{OpenStore, Store, StoreError};
+use super::{Inspection, OpenStore, Store, StoreError};
+use error::Fault;
 use handle::{Handle, Options};
 use namespace::Namespace;
 
@@ -122,6 +126,21 @@ impl SqliteStore {
         Self::open_with(path.as_ref(), Options::default()).await
     }
 
+    /// Looks at a file without changing anything: neither it nor what is beside
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if it is not there, cannot be read, or is not one of this
+    /// crate.
+    pub async fn inspect(path: impl AsRef<Path>) -> Result<Inspection, StoreError> {
+        let path = path.as_ref().to_owned();
+        tokio::task::spawn_blocking(move || inspect::inspect(&path))
+            .await
+            .unwrap_or_else(|_| Err(Fault::other("SQLite store: the look at it died")))
+            .map_err(StoreError::from)
+    }
+
     async fn open_with(path: &Path, options: Options) -> Result<Self, StoreError> {
         let handle = Handle::open(path.to_owned(), options).await?;
         Ok(Self {
@@ -171,6 +190,6 @@ impl OpenStore for SqliteStore {
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
-        Err(StoreError::new("not yet"))
+        self.handle.read(stats::namespaces).await
     }
 }

@@ -10,10 +10,11 @@ use tokio::sync::broadcast;
 
 use super::error::Done;
 use super::handle::Handle;
-use super::operations::{beat, claim, create, end, questions, reap};
+use super::operations::{beat, claim, create, end, notices, questions, reap};
 use super::reads;
 use super::sessions::Moment;
 use super::statement;
+use super::stats;
 use super::work::Work;
 use crate::store::{
     Admission, Answered, Beat, Change, Created, Cursor, Filter, Lease, LogLine, Purged, Reaped,
@@ -281,22 +282,45 @@ impl Store for Namespace {
 
     async fn claim_notices(
         &self,
-        _pause: Duration,
-        _limit: usize,
+        pause: Duration,
+        limit: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        Err(StoreError::new("not yet"))
+        let (ns, now) = (self.ns, self.handle.clock.now());
+        // After a power cut it is due again.
+        self.handle
+            .write_unless(
+                false,
+                move |work| {
+                    let finds = limit > 0 && notices::is_any_due(work, ns, now)?;
+                    Ok((!finds).then(Vec::new))
+                },
+                move |work| notices::claim_notices(work, ns, pause, limit, now),
+            )
+            .await
     }
 
-    async fn settle_notice(&self, _told: Told) -> Result<bool, StoreError> {
-        Err(StoreError::new("not yet"))
+    async fn settle_notice(&self, told: Told) -> Result<bool, StoreError> {
+        let (ns, now) = (self.ns, self.handle.clock.now());
+        self.handle
+            .write(false, move |work| {
+                notices::settle_notice(work, ns, &told, now)
+            })
+            .await
     }
 
-    async fn purge(&self, _id: TaskId) -> Result<Option<Purged>, StoreError> {
-        Err(StoreError::new("not yet"))
+    async fn purge(&self, id: TaskId) -> Result<Option<Purged>, StoreError> {
+        let (ns, now) = (self.ns, self.handle.clock.now());
+        // Durable: whoever deletes something may have to rely on it.
+        self.handle
+            .write(true, move |work| notices::purge(work, ns, id, now))
+            .await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        Err(StoreError::new("not yet"))
+        let (ns, now) = (self.ns, self.handle.clock.now());
+        self.handle
+            .read(move |connection| stats::stats(connection, ns, now))
+            .await
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

@@ -4,7 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 
 use super::error::Done;
-use super::rows::{self, read};
+use super::rows::{self, listed, read};
 use super::statement;
 use crate::store::{Cursor, Filter, LogLine, Owner, StepRecord, encoding};
 use crate::task::{Status, TaskId, TaskRecord, Timestamp};
@@ -18,14 +18,12 @@ pub(super) fn get(
     let mut statement = statement::prepare(
         connection,
         concat!(
-            "SELECT ",
             read!(),
-            ", r.body FROM tasks t LEFT JOIN results r ON r.task = t.seq AND t.status = 3 \
-         WHERE t.id = ?1 AND t.ns = ?2 AND (t.expires_at IS NULL OR t.expires_at > ?3)"
+            "t.id = ?1 AND t.ns = ?2 AND (t.expires_at IS NULL OR t.expires_at > ?3)"
         ),
     )?;
     let mut found = statement.query((id.to_bytes(), ns, rows::integer(now.0)))?;
-    found.next()?.map(|row| rows::record(row, true)).transpose()
+    found.next()?.map(rows::whole).transpose()
 }
 
 pub(super) fn log(
@@ -77,7 +75,7 @@ pub(super) fn list(
     let mut found = statement.query(params_from_iter(values))?;
     let mut records = Vec::new();
     while let Some(row) = found.next()? {
-        records.push(rows::record(row, false)?);
+        records.push(rows::list_item(row)?);
     }
     Ok(records)
 }
@@ -113,7 +111,7 @@ pub(super) fn list_query(
     let mut sql = format!(
         concat!(
             "SELECT ",
-            read!(),
+            listed!(),
             " FROM tasks t INDEXED BY {} WHERE t.ns = ?{}"
         ),
         index, part

@@ -10,7 +10,8 @@ use super::statement;
 use crate::progress::ProgressState;
 use crate::store::encoding;
 use crate::task::{
-    ConcurrencyLimit, Epoch, Input, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
+    ConcurrencyLimit, Epoch, Input, Notice, Origin, Principal, SessionId, Status, TaskId,
+    TaskRecord, Timestamp,
 };
 
 /// The columns that transitions look at; see [`Stored`].
@@ -18,28 +19,42 @@ macro_rules! hot {
     () => {
         "t.format, t.seq, t.id, t.status, t.epoch, t.revision, t.report, t.attempt, \
          t.max_attempts, t.owner, t.not_before, t.created_at, t.started_at, t.finished_at, \
-         t.deadline, t.retention, t.tool, t.concurrency, t.cancel"
+         t.deadline, t.retention, t.tool, t.concurrency, t.cancel, t.notice, t.notice_due, \
+         t.notice_state"
     };
 }
 pub(super) use hot;
 
-/// [`hot`] and what clients read besides; the result, if any, is to be the next
-/// column.
-macro_rules! read {
+/// [`hot`] and what lists tell besides.
+macro_rules! listed {
     () => {
         concat!(
             super::rows::hot!(),
-            ", t.principal, t.progress, t.outcome, t.input"
+            ", t.principal, t.progress, t.outcome, t.input, t.origin"
+        )
+    };
+}
+pub(super) use listed;
+
+/// Everything that clients read of one task; a condition on `t` is to follow.
+macro_rules! read {
+    () => {
+        concat!(
+            "SELECT ",
+            super::rows::listed!(),
+            ", t.history, r.body FROM tasks t \
+             LEFT JOIN results r ON r.task = t.seq AND t.status = 3 WHERE "
         )
     };
 }
 pub(super) use read;
 
 /// How many columns [`hot`] has.
-pub(super) const HOT_COLUMNS: usize = 19;
+pub(super) const HOT_COLUMNS: usize = 22;
 
-/// A task as transitions see it: without arguments and outcome, which none of
-/// them reads, and with [`unread`] progress and [`unread_input`].
+/// A task as transitions see it: without arguments, outcome, history and
+/// origin, which none of them reads, and with [`unread`] progress and
+/// [`unread_input`].
 #[derive(Debug)]
 pub(super) struct Stored {
     pub(super) seq: i64,
@@ -94,7 +109,7 @@ pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
         progress: Some(Arc::clone(unread())),
         history: None,
         origin: None,
-        notice: None,
+        notice: notice(row, 19)?,
         input: Some(Arc::clone(unread_input())),
         outcome: None,
     };
@@ -104,9 +119,19 @@ pub(super) fn stored(row: &Row<'_>) -> Done<Stored> {
     })
 }
 
-/// From the columns of [`read`], and the result of a completed task if
-/// `with_result`.
-pub(super) fn record(row: &Row<'_>, with_result: bool) -> Done<TaskRecord> {
+/// From the columns of [`listed`].
+pub(super) fn list_item(row: &Row<'_>) -> Done<TaskRecord> {
+    record(row, None)
+}
+
+/// From the columns of [`read`].
+pub(super) fn whole(row: &Row<'_>) -> Done<TaskRecord> {
+    let mut record = record(row, Some(HOT_COLUMNS + 6))?;
+    record.history = optional_text(row, HOT_COLUMNS + 5)?;
+    Ok(record)
+}
+
+fn record(row: &Row<'_>, result: Option<usize>) -> Done<TaskRecord> {
     let mut record = stored(row)?.record;
     record.principal = optional_text(row, HOT_COLUMNS)?.map(Principal::new);
     record.progress = match row.get_ref(HOT_COLUMNS + 1)?.as_str_or_null() {
@@ -117,8 +142,9 @@ pub(super) fn record(row: &Row<'_>, with_result: bool) -> Done<TaskRecord> {
         Err(error) => return Err(wrong_type(error)),
     };
     record.input = input(row, HOT_COLUMNS + 3)?;
-    let result = match record.status {
-        Status::Completed if with_result => text(row, HOT_COLUMNS + 4)?,
+    record.origin = origin(row, HOT_COLUMNS + 4)?;
+    let result = match (record.status, result) {
+        (Status::Completed, Some(column)) => text(row, column)?,
         _ => Arc::default(),
     };
     let kept = row.get_ref(HOT_COLUMNS + 2)?.as_str_or_null();
@@ -132,6 +158,26 @@ pub(super) fn input(row: &Row<'_>, column: usize) -> Done<Option<Arc<Input>>> {
     let json = row.get_ref(column)?.as_str_or_null().map_err(wrong_type)?;
     json.map(|json| serde_json::from_str(json).map_err(|_| damaged("input")))
         .transpose()
+}
+
+/// What is kept of the call that made a task.
+pub(super) fn origin(row: &Row<'_>, column: usize) -> Done<Option<Arc<Origin>>> {
+    let json = row.get_ref(column)?.as_str_or_null().map_err(wrong_type)?;
+    json.map(|json| serde_json::from_str(json).map_err(|_| damaged("origin")))
+        .transpose()
+}
+
+/// From three columns: number, due, state.
+fn notice(row: &Row<'_>, column: usize) -> Done<Option<Notice>> {
+    let number: Option<i64> = row.get(column)?;
+    let Some(number) = number else {
+        return Ok(None);
+    };
+    Ok(Some(Notice {
+        number: number.cast_unsigned(),
+        due: moment(row, column + 1)?,
+        state: optional_text(row, column + 2)?,
+    }))
 }
 
 /// The keys that a task needs.
@@ -154,7 +200,7 @@ pub(super) fn text(row: &Row<'_>, column: usize) -> Done<Arc<str>> {
     Ok(text.as_str().map_err(wrong_type)?.into())
 }
 
-fn optional_text(row: &Row<'_>, column: usize) -> Done<Option<Arc<str>>> {
+pub(super) fn optional_text(row: &Row<'_>, column: usize) -> Done<Option<Arc<str>>> {
     let text = row.get_ref(column)?;
     Ok(text.as_str_or_null().map_err(wrong_type)?.map(Arc::from))
 }
@@ -230,4 +276,14 @@ pub(super) fn load_known(connection: &Connection, ns: i64, id: TaskId) -> Done<O
     let mut statement = statement::prepare(connection, SQL)?;
     let mut rows = statement.query((id.to_bytes(), ns, TaskRecord::FORMAT))?;
     rows.next()?.map(stored).transpose()
+}
+
+/// A task by its place, as `get` reads it.
+pub(super) fn load_whole(connection: &Connection, seq: i64) -> Done<TaskRecord> {
+    let mut statement = statement::prepare(connection, concat!(read!(), "t.seq = ?1"))?;
+    let mut found = statement.query([seq])?;
+    match found.next()? {
+        Some(row) => whole(row),
+        None => Err(rusqlite::Error::QueryReturnedNoRows.into()),
+    }
 }

@@ -9,6 +9,7 @@ use super::error::{Done, Fault};
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001.sql"),
     include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
 ];
 
 /// Marks files of this crate: `ATSK`.
@@ -22,6 +23,19 @@ pub(super) fn inspect(connection: &Connection, migrations: &[&str]) -> Done<()> 
 }
 
 fn judge(connection: &Connection, migrations: &[&str]) -> Done<()> {
+    let version = version(connection)?;
+    if version > known(migrations) {
+        return Err(Fault::other(format!(
+            "SQLite store: a newer version of async-tool wrote the file (schema {version}; this one knows up to {})",
+            known(migrations)
+        )));
+    }
+    Ok(())
+}
+
+/// The version of the schema, 0 if there is none; refuses a file that is not
+/// ours.
+pub(super) fn version(connection: &Connection) -> Done<i64> {
     let application: i64 = pragma(connection, "application_id")?;
     let version: i64 = pragma(connection, "user_version")?;
     let objects: i64 =
@@ -32,13 +46,7 @@ fn judge(connection: &Connection, migrations: &[&str]) -> Done<()> {
             "SQLite store: the file belongs to another application",
         ));
     }
-    if version > known(migrations) {
-        return Err(Fault::other(format!(
-            "SQLite store: a newer version of async-tool wrote the file (schema {version}; this one knows up to {})",
-            known(migrations)
-        )));
-    }
-    Ok(())
+    Ok(version)
 }
 
 /// Brings the file to the last version, in one transaction.
@@ -70,7 +78,8 @@ fn missing(connection: &Connection, migrations: &[&str]) -> Done<()> {
     Ok(())
 }
 
-fn known(migrations: &[&str]) -> i64 {
+/// The version that these migrations lead to.
+pub(super) fn known(migrations: &[&str]) -> i64 {
     i64::try_from(migrations.len()).unwrap_or(i64::MAX)
 }
 

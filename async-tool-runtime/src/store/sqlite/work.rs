@@ -13,9 +13,10 @@ use super::error::Done;
 use super::rows::{self, Stored};
 use super::sessions::{self, Moment, Observations, Renewal};
 use super::statement;
+use super::update::{self, Before};
 use crate::store::sessions::Verdict;
-use crate::store::{Change, Lease, encoding};
-use crate::task::{ConcurrencyLimit, Input, Outcome, SessionId, Status, TaskRecord, Timestamp};
+use crate::store::{Change, Lease};
+use crate::task::{ConcurrencyLimit, SessionId, Status, TaskRecord};
 
 /// One transaction, or a look before one.
 #[derive(Debug)]
@@ -218,7 +219,7 @@ impl<'a> Work<'a> {
     ) -> Done<T> {
         let before = Before::of(&stored.record);
         let outcome = transition(&mut stored.record);
-        self.update(stored.seq, &before, &stored.record)?;
+        update::write(self.connection, stored.seq, &before, &stored.record)?;
 
         let record = &stored.record;
         match (before.status, record.status) {
@@ -252,67 +253,6 @@ impl<'a> Work<'a> {
     pub(super) fn forget(&self, sql: &'static str, seq: i64) -> Done<()> {
         statement::prepare(self.connection, sql)?.execute([seq])?;
         Ok(())
-    }
-
-    /// Writes the columns that differ, and no index that does not depend on
-    /// them.
-    fn update(&self, seq: i64, before: &Before, after: &TaskRecord) -> Done<()> {
-        let mut update = Update::default();
-        if before.status != after.status {
-            update.set("status", encoding::status_code(after.status));
-        }
-        if before.epoch != after.epoch.0 {
-            update.set("epoch", rows::integer(after.epoch.0));
-        }
-        if before.revision != after.revision {
-            update.set("revision", rows::integer(after.revision));
-        }
-        if before.report != after.report {
-            update.set("report", rows::integer(after.report));
-        }
-        if before.attempt != after.attempt {
-            update.set("attempt", after.attempt);
-        }
-        if before.owner != after.owner {
-            update.set("owner", after.owner.map(|owner| owner.to_bytes().to_vec()));
-        }
-        if before.not_before != after.not_before {
-            update.set("not_before", instant(after.not_before));
-        }
-        if before.started_at != after.started_at {
-            update.set("started_at", instant(after.started_at));
-        }
-        if before.finished_at != after.finished_at {
-            update.set("finished_at", instant(after.finished_at));
-            update.set("expires_at", instant(after.expires_at()));
-        }
-        if before.cancel != after.cancel.is_some() {
-            update.set("cancel", after.cancel.as_deref().map(str::to_owned));
-        }
-        match (&before.input, &after.input) {
-            (None, None) => {}
-            (Some(before), Some(after)) if Arc::ptr_eq(before, after) => {}
-            (_, None) => update.set("input", None::<String>),
-            (_, Some(input)) => {
-                update.set("input", rows::json(input.as_ref())?);
-                // What was asked once is for those to read who know of questions.
-                update.set("format", after.format());
-            }
-        }
-        match &after.progress {
-            Some(progress) if Arc::ptr_eq(progress, rows::unread()) => {}
-            Some(progress) => update.set("progress", rows::json(progress.as_ref())?),
-            None => update.set("progress", None::<String>),
-        }
-        if let Some(outcome) = &after.outcome
-            && !matches!(outcome, Outcome::Completed(_))
-        {
-            update.set(
-                "outcome",
-                encoding::outcome_text(outcome).map_err(rows::not_json)?,
-            );
-        }
-        update.run(self.connection, seq)
     }
 
     /// Writes what was collected, and returns the changes to be told.
@@ -389,70 +329,4 @@ fn end_session(connection: &Connection, ns: i64, session: SessionId) -> Done<()>
     )?;
     statement.execute((ns, session.to_bytes()))?;
     Ok(())
-}
-
-fn instant(moment: Option<Timestamp>) -> Option<i64> {
-    moment.map(|moment| rows::integer(moment.0))
-}
-
-/// What [`Work::update`] compares with.
-#[derive(Debug)]
-struct Before {
-    status: Status,
-    epoch: u64,
-    revision: u64,
-    report: u64,
-    attempt: u32,
-    owner: Option<SessionId>,
-    not_before: Option<Timestamp>,
-    started_at: Option<Timestamp>,
-    finished_at: Option<Timestamp>,
-    cancel: bool,
-    input: Option<Arc<Input>>,
-}
-
-impl Before {
-    fn of(record: &TaskRecord) -> Self {
-        Self {
-            status: record.status,
-            epoch: record.epoch.0,
-            revision: record.revision,
-            report: record.report,
-            attempt: record.attempt,
-            owner: record.owner,
-            not_before: record.not_before,
-            started_at: record.started_at,
-            finished_at: record.finished_at,
-            cancel: record.cancel.is_some(),
-            input: record.input.clone(),
-        }
-    }
-}
-
-/// An UPDATE of the columns that are set.
-#[derive(Debug, Default)]
-struct Update {
-    assignments: String,
-    values: Vec<rusqlite::types::Value>,
-}
-
-impl Update {
-    fn set(&mut self, column: &str, value: impl Into<rusqlite::types::Value>) {
-        if !self.assignments.is_empty() {
-            self.assignments.push_str(" = ?, ");
-        }
-        self.assignments.push_str(column);
-        self.values.push(value.into());
-    }
-
-    fn run(mut self, connection: &Connection, seq: i64) -> Done<()> {
-        if self.values.is_empty() {
-            return Ok(());
-        }
-        self.values.push(seq.into());
-        let sql = format!("UPDATE tasks SET {} = ? WHERE seq = ?", self.assignments);
-        let mut statement = statement::prepare(connection, &sql)?;
-        statement.execute(rusqlite::params_from_iter(self.values))?;
-        Ok(())
-    }
 }

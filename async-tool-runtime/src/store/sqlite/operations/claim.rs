@@ -126,7 +126,8 @@ fn load(work: &Work<'_>, seq: i64) -> Done<Stored> {
         concat!(
             "SELECT ",
             hot!(),
-            ", t.input, t.principal, a.body FROM tasks t JOIN arguments a ON a.task = t.seq WHERE t.seq = ?1"
+            ", t.input, t.origin, t.history, t.principal, a.body \
+             FROM tasks t JOIN arguments a ON a.task = t.seq WHERE t.seq = ?1"
         ),
     )?;
     let mut found = statement.query([seq])?;
@@ -135,6 +136,8 @@ fn load(work: &Work<'_>, seq: i64) -> Done<Stored> {
     };
     let mut stored = rows::stored(row)?;
     stored.record.input = rows::input(row, HOT_COLUMNS)?;
+    stored.record.origin = rows::origin(row, HOT_COLUMNS + 1)?;
+    stored.record.history = rows::optional_text(row, HOT_COLUMNS + 2)?;
     let principal: Option<Arc<str>> = row.get("principal")?;
     stored.record.principal = principal.map(Principal::new);
     stored.record.arguments = row.get("body")?;

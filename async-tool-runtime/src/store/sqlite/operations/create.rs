@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::OptionalExtension;
 
 use super::super::error::Done;
-use super::super::rows::{self, read};
+use super::super::rows;
 use super::super::sessions::Moment;
 use super::super::statement;
 use super::super::work::Work;
@@ -39,6 +39,13 @@ pub(in super::super) fn create(
         }
         _ => None,
     };
+    if claim.is_none()
+        && let Some(limit) = admission.principal_queue
+        && let Some(principal) = &new.principal
+        && is_full(work, ns, principal, limit)?
+    {
+        return Ok(Created::Full(Limit::PrincipalQueue(limit)));
+    }
     if claim.is_none() {
         let waiting = work.queued(ns, &new.tool)?;
         if admission.claim.is_none() || waiting > 0 {
@@ -68,6 +75,19 @@ pub(in super::super) fn create(
     Ok(Created::New(record))
 }
 
+/// Whether as many tasks of a principal are queued as may be.
+fn is_full(work: &Work<'_>, ns: i64, principal: &Principal, limit: usize) -> Done<bool> {
+    let Some(others) = limit.checked_sub(1) else {
+        return Ok(true);
+    };
+    let mut statement = statement::prepare(
+        work.connection,
+        "SELECT 1 FROM tasks INDEXED BY tasks_queued_of \
+         WHERE ns = ?1 AND principal = ?2 AND status = 0 LIMIT 1 OFFSET ?3",
+    )?;
+    Ok(statement.exists((ns, principal.as_str(), rows::count(others)))?)
+}
+
 fn kept(moment: Timestamp) -> Timestamp {
     Timestamp(rows::integer(moment.0).cast_unsigned())
 }
@@ -78,8 +98,9 @@ fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> D
         connection,
         "INSERT INTO tasks (ns, id, format, status, epoch, revision, report, attempt, max_attempts, \
          owner, created_at, started_at, deadline, retention, keys, tool, principal, \
-         concurrency, dedupe) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)",
+         concurrency, dedupe, origin, notice) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, \
+         ?18, ?19, ?20)",
     )?;
     statement.execute(rusqlite::params![
         ns,
@@ -100,6 +121,11 @@ fn insert(work: &mut Work<'_>, ns: i64, new: &NewTask, record: &TaskRecord) -> D
         record.principal.as_ref().map(Principal::as_str),
         encoding::concurrency_text(&record.concurrency).map_err(rows::not_json)?,
         new.dedupe.map(encoding::fingerprint),
+        record.origin.as_deref().map(rows::json).transpose()?,
+        record
+            .notice
+            .as_ref()
+            .map(|notice| rows::integer(notice.number)),
     ])?;
     let seq = connection.last_insert_rowid();
     statement::prepare(
@@ -150,7 +176,7 @@ fn known(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Op
     let Some((seq, fingerprint)) = found else {
         return Ok(None);
     };
-    let record = full(work, seq)?;
+    let record = rows::load_whole(work.connection, seq)?;
     if is_expired(&record, now) {
         remove(work, ns, seq, &record)?;
         return Ok(None);
@@ -193,7 +219,7 @@ fn join(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Opt
     let Some((seq, keys)) = found else {
         return Ok(None);
     };
-    let record = full(work, seq)?;
+    let record = rows::load_whole(work.connection, seq)?;
     // Whoever notices first ends it.
     if record.status == Status::Queued && record.deadline <= now {
         return Ok(None);
@@ -206,22 +232,4 @@ fn join(work: &mut Work<'_>, ns: i64, new: &NewTask, now: Timestamp) -> Done<Opt
         work.forget("UPDATE tasks SET keys = keys + 1 WHERE seq = ?1", seq)?;
     }
     Ok(Some(Created::Existing(record)))
-}
-
-/// A task as `get` reads it.
-fn full(work: &Work<'_>, seq: i64) -> Done<TaskRecord> {
-    let mut statement = statement::prepare(
-        work.connection,
-        concat!(
-            "SELECT ",
-            read!(),
-            ", r.body FROM tasks t LEFT JOIN results r ON r.task = t.seq AND t.status = 3 \
-         WHERE t.seq = ?1"
-        ),
-    )?;
-    let mut found = statement.query([seq])?;
-    match found.next()? {
-        Some(row) => rows::record(row, true),
-        None => Err(rusqlite::Error::QueryReturnedNoRows.into()),
-    }
 }

@@ -8,6 +8,7 @@ pub(super) mod beat;
 pub(super) mod claim;
 pub(super) mod create;
 pub(super) mod end;
+pub(super) mod notices;
 pub(super) mod questions;
 pub(super) mod reap;
 

@@ -9,7 +9,7 @@ use super::super::rows::{self, Stored, hot};
 use super::super::sessions::Moment;
 use super::super::statement;
 use super::super::work::Work;
-use super::{claim, remove};
+use super::{claim, notices, remove};
 use crate::store::sessions::{Kept, Verdict};
 use crate::store::{Change, Reaped};
 use crate::task::{Takeover, TaskRecord, Timestamp};
@@ -124,7 +124,7 @@ fn find(
     Ok(tasks)
 }
 
-/// What is ready, and when there may be something to do.
+/// What is ready or due, and when there may be something to do.
 fn foresee(
     work: &mut Work<'_>,
     ns: i64,
@@ -139,10 +139,16 @@ fn foresee(
     const EXPIRY: &str = "SELECT expires_at FROM tasks INDEXED BY tasks_expiry \
          WHERE ns = ?1 AND expires_at IS NOT NULL AND format <= ?3 AND ?2 = ?2 \
          ORDER BY expires_at LIMIT 1";
+    // One that is due already is told of otherwise, and not looked for again and
+    // again where nobody tells it.
+    const NOTICE: &str = "SELECT notice_due FROM tasks INDEXED BY tasks_notices \
+         WHERE ns = ?1 AND notice_due IS NOT NULL AND notice_due > ?2 AND format <= ?3 \
+         ORDER BY notice_due LIMIT 1";
 
+    reaped.notices = notices::is_any_due(work, ns, now)?;
     reaped.ready = claim::is_any_ready(work, ns, now)?;
     let mut next = verdict.next;
-    for sql in [DEADLINE, BACKOFF, EXPIRY] {
+    for sql in [DEADLINE, BACKOFF, EXPIRY, NOTICE] {
         let mut statement = statement::prepare(work.connection, sql)?;
         let found = statement
             .query_row((ns, rows::integer(now.0), TaskRecord::FORMAT), |row| {

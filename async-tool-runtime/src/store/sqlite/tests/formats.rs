@@ -108,7 +108,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
         "who knows of no questions goes on with it"
     );
     ask(ids[0], "q").await;
-    assert_eq!(format(ids[0]), TaskRecord::FORMAT);
+    assert_eq!(format(ids[0]), 2);
     assert_eq!(format(ids[1]), 1);
     assert_eq!(read(ids[0]).await.status, Status::InputRequired);
     let answered = store.answer(ids[0], "q", "1".into()).await;
@@ -118,7 +118,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
         left.map(|input| Input::clone(&input).questions),
         Some(vec![])
     );
-    assert_eq!(format(ids[0]), TaskRecord::FORMAT);
+    assert_eq!(format(ids[0]), 2);
 
     let new = queued(&*store, task("a")).await;
     assert_eq!(format(new), 1);
