@@ -1,6 +1,8 @@
 //! Random operations, on some store and on the memory store: all answers must
 //! be the same.
 
+mod notices;
+
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,6 +47,8 @@ struct Pair {
     revision: u64,
     lines: u64,
     asked: Vec<Question>,
+    /// What came of notices, to be kept.
+    told: Vec<Told>,
 }
 
 /// So many operations on both, and then a look at everything. `pass` lets time
@@ -66,6 +70,7 @@ pub(super) async fn compare(
         revision: 0,
         lines: 0,
         asked: Vec::new(),
+        told: Vec::new(),
     };
     for _ in 0..operations {
         pair.step(&pass).await;
@@ -73,6 +78,7 @@ pub(super) async fn compare(
     for id in pair.ids.clone() {
         pair.look_at(id).await;
     }
+    pair.count().await;
 }
 
 pub(super) fn task(tool: &str) -> NewTask {
@@ -104,7 +110,7 @@ fn same<T: PartialEq + Debug>(what: &str, model: T, store: T) {
 
 impl Pair {
     async fn step(&mut self, pass: &impl AsyncFn(Duration)) {
-        match self.dice.roll(19) {
+        match self.dice.roll(24) {
             0..=2 => self.create().await,
             3 | 4 => self.claim().await,
             5 => self.beat().await,
@@ -120,6 +126,10 @@ impl Pair {
             13 => self.list().await,
             14 | 15 => self.ask().await,
             16 | 17 => self.answer().await,
+            18 | 19 => self.claim_notices().await,
+            20 => self.settle_notice().await,
+            21 => self.purge().await,
+            22 => self.count().await,
             _ => self.pass_time(pass).await,
         }
     }
@@ -165,6 +175,11 @@ impl Pair {
             .collect()
     }
 
+    fn history(&mut self) -> Option<Arc<str>> {
+        let history = |dice: &mut Dice| format!("[{}, \"\0 ✓\"]", dice.roll(100)).into();
+        self.dice.maybe(history)
+    }
+
     async fn create(&mut self) {
         let dice = &mut self.dice;
         let mut new = task(dice.pick(&TOOLS));
@@ -184,7 +199,15 @@ impl Pair {
             })
             .collect();
         new.max_attempts = 1 + u32::from(dice.roll(2) == 0);
+        new.notify = dice.roll(2) == 0;
+        new.origin = dice.maybe(|dice| {
+            let mut origin = Origin::new();
+            origin.traceparent = dice.maybe(|_| "it's \"\0\" ✓".into());
+            origin.callback_url = dice.maybe(|_| "https://x".into());
+            origin.into()
+        });
         let mut admission = Admission::new(4, 8);
+        admission.principal_queue = dice.maybe(|_| 2);
         if let Some(lease) = dice.maybe(|dice| dice.pick(&self.sessions)) {
             admission = admission.claimed_by(lease);
         }
@@ -236,6 +259,7 @@ impl Pair {
             };
             let mut report = Report::new(id, epoch, number, progress, self.revision);
             report.log = self.log();
+            report.history = self.history();
             reports.push(report);
         }
         let sorted = |beat: Result<Beat, StoreError>| {
@@ -263,6 +287,7 @@ impl Pair {
         }
         end.lingers = self.dice.roll(4) == 0;
         end.log = self.log();
+        end.history = self.history();
         let model = self.model.finish(id, epoch, end.clone()).await;
         let store = self.store.finish(id, epoch, end).await;
         same("finish", model.ok(), store.ok());
@@ -281,7 +306,9 @@ impl Pair {
                 let pause = Duration::from_secs(self.dice.roll(20));
                 self.revision += 1;
                 let log = self.log();
-                Release::Retry(Retry::new(pause, "again", self.revision).with_log(log))
+                let mut retry = Retry::new(pause, "again", self.revision).with_log(log);
+                retry.history = self.history();
+                Release::Retry(retry)
             }
         };
         let model = self.model.release(id, epoch, release.clone()).await;

@@ -1,12 +1,17 @@
 //! Renewing leases and keeping reports.
 
+use std::time::Duration;
+
 use super::check::{Failure, Outcome, Part, Problem};
 use super::space::{LONG, MANY, Replica, Space, completed, message, report, sorted, steady, task};
-use crate::store::{LogLine, Owned, ProgressState, Release, Report, Status, TaskId, Timestamp};
+use crate::store::{
+    LogLine, Owned, ProgressState, Release, Report, Retry, Status, TaskId, Timestamp,
+};
 
 cases![
     beat_renews_the_lease,
     beat_keeps_reports,
+    a_history_stays_until_it_is_replaced,
     beat_drops_reports_of_old_epochs,
     beat_drops_late_reports,
     beat_lists_what_the_session_owns,
@@ -78,6 +83,58 @@ async fn beat_keeps_reports(Space { one, other, .. }: Space) -> Outcome {
     let read = other.read(second.id).await?;
     ensure_eq!(message(&read), Some("report 2"));
     ensure_eq!(lines(&other, second.id).await?, [7]);
+    Ok(())
+}
+
+async fn a_history_stays_until_it_is_replaced(Space { one, other, .. }: Space) -> Outcome {
+    const FIRST: &str = "[{\"it's\": \"✓\", \"a\": 1.10}]";
+    let lease = steady();
+    let history = async |id| Part::Ok(other.read(id).await?.history);
+    let first = one.start(lease, task("t")).await?;
+    let id = first.id;
+    ensure_eq!(first.history, None);
+    ensure_eq!(history(id).await?, None);
+
+    let with = |mut report: Report, history: &str| {
+        report.history = Some(history.into());
+        report
+    };
+    one.beat(lease, vec![with(report(&first, 2), FIRST)])
+        .await?;
+    ensure_eq!(history(id).await?.as_deref(), Some(FIRST));
+    one.beat(lease, vec![report(&first, 3)]).await?;
+    let late = with(report(&first, 1), "[\"late\"]");
+    one.beat(lease, vec![late]).await?;
+    ensure_eq!(history(id).await?.as_deref(), Some(FIRST));
+
+    let retry = Retry::new(Duration::ZERO, "once more", 0);
+    let released = one.release(id, first.epoch, Release::Retry(retry)).await?;
+    ensure_eq!(released, Ok(()));
+    let second = other.take_one(lease, "t").await?;
+    ensure_eq!(second.history.as_deref(), Some(FIRST));
+    one.give_back(&second).await?;
+    let old = with(report(&first, 9), "[\"old\"]");
+    one.beat(lease, vec![old]).await?;
+    ensure_eq!(history(id).await?.as_deref(), Some(FIRST));
+    let third = other.take_one(lease, "t").await?;
+    let mut retry = Retry::new(Duration::ZERO, "once more", 0);
+    retry.history = Some("[2]".into());
+    let released = one.release(id, third.epoch, Release::Retry(retry)).await?;
+    ensure_eq!(released, Ok(()));
+    ensure_eq!(history(id).await?.as_deref(), Some("[2]"));
+
+    // The end replaces it or leaves it, and then it stays.
+    let last = one.take_one(lease, "t").await?;
+    ensure_eq!(last.history.as_deref(), Some("[2]"));
+    let kept = one.start(lease, task("t")).await?;
+    one.beat(lease, vec![with(report(&kept, 1), FIRST)]).await?;
+    one.complete(&kept, "1").await?;
+    let mut end = completed(&last, "1");
+    end.history = Some("[3]".into());
+    ensure_eq!(one.finish(id, last.epoch, end).await?, Ok(()));
+    one.beat(lease, vec![with(report(&last, 9), "[4]")]).await?;
+    ensure_eq!(history(id).await?.as_deref(), Some("[3]"));
+    ensure_eq!(history(kept.id).await?.as_deref(), Some(FIRST));
     Ok(())
 }
 

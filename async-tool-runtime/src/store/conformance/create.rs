@@ -1,12 +1,17 @@
 //! Accepting tasks.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::check::Outcome;
+use super::notices::notified;
 use super::space::{
     LONG, Space, conflict, existing, fingerprint, fresh, full, ids, keyed, limited, race, shared,
     sorted, steady, task, wide,
 };
 use crate::store::{
-    Admission, Created, Epoch, Filter, Limit, MAX_KEYS, Owner, Principal, Status, TaskKey,
+    Admission, Created, Epoch, Filter, Limit, MAX_KEYS, NewTask, Origin, Owner, Principal, Status,
+    TaskKey,
 };
 
 cases![
@@ -20,7 +25,9 @@ cases![
     create_claims_for_an_idle_session,
     create_never_overtakes,
     create_respects_the_limits_of_the_queue,
+    create_respects_the_limit_of_a_principal,
     racing_creates_of_a_key_make_one_task,
+    a_task_keeps_its_origin,
 ];
 
 /// Conditions that let no task wait.
@@ -284,5 +291,85 @@ async fn racing_creates_of_a_key_make_one_task(Space { one, other, .. }: Space) 
         one.list(&Filter::of(Owner::Anybody), None, 10).await?.len(),
         1
     );
+    Ok(())
+}
+
+async fn create_respects_the_limit_of_a_principal(Space { one, other, .. }: Space) -> Outcome {
+    let mut narrow = wide();
+    narrow.principal_queue = Some(2);
+    let claiming = narrow.claimed_by(steady());
+    let of = |principal: &str, tool: &str| {
+        let mut new = task(tool);
+        new.principal = Some(Principal::new(principal));
+        new
+    };
+    let mut first = keyed("t", "k", 1);
+    first.principal = Some(Principal::new("ann"));
+    fresh(one.create(first.clone(), narrow).await?)?;
+    fresh(other.create(of("ann", "u"), narrow).await?)?;
+    for admission in [narrow, claiming] {
+        for tool in ["t", "v"] {
+            let refused = of("ann", tool);
+            let created = other.create(refused.clone(), admission).await?;
+            ensure_eq!(full(created)?, Limit::PrincipalQueue(2));
+            ensure!(one.get(refused.id).await?.is_none(), "it was stored");
+        }
+    }
+    first.id = task("t").id;
+    existing(other.create(first, narrow).await?)?;
+    fresh(one.create(of("ann", "t"), wide()).await?)?;
+    for _ in 0..3 {
+        fresh(one.create(task("t"), narrow).await?)?;
+    }
+    fresh(one.create(of("", "t"), narrow).await?)?;
+
+    // What is being worked on or has ended does not wait, and what is claimed
+    // at once never has.
+    let lease = steady();
+    let working = one.take(lease, "t").await?;
+    one.take(lease, "u").await?;
+    for _ in 0..3 {
+        let record = fresh(one.create(of("ann", "t"), claiming).await?)?;
+        ensure_eq!(record.status, Status::Working);
+    }
+    one.complete(&working[0], "1").await?;
+    fresh(one.create(of("ann", "t"), narrow).await?)?;
+    // What waits for another attempt is queued.
+    let hers = working[1..]
+        .iter()
+        .find(|record| record.principal == of("ann", "t").principal);
+    one.retry(hers.unwrap_or(&working[0]), LONG).await?;
+    let refused = one.create(of("ann", "t"), narrow).await?;
+    ensure_eq!(full(refused)?, Limit::PrincipalQueue(2));
+    Ok(())
+}
+
+async fn a_task_keeps_its_origin(Space { one, other, .. }: Space) -> Outcome {
+    let mut origin = Origin::new();
+    origin.traceparent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into());
+    origin.tracestate = Some("a=1,b='✓'".into());
+    origin.callback_url = Some("https://example.com/?a=\"b\"&c=%20".into());
+    let mut traced = Origin::new();
+    traced.traceparent.clone_from(&origin.traceparent);
+    for origin in [None, Some(traced), Some(origin)] {
+        let origin = origin.map(Arc::new);
+        let new = NewTask {
+            origin: origin.clone(),
+            ..notified("t")
+        };
+        ensure_eq!(one.accept(new.clone()).await?.origin, origin);
+        let claimed = other.take_one(steady(), "t").await?;
+        ensure_eq!(claimed.origin, origin);
+        other.retry(&claimed, Duration::ZERO).await?;
+        let claimed = one.take_one(steady(), "t").await?;
+        ensure_eq!((claimed.id, &claimed.origin), (new.id, &origin));
+        ensure_eq!(one.read(new.id).await?.origin, origin);
+        one.complete(&claimed, "1").await?;
+        ensure_eq!(other.read(new.id).await?.origin, origin);
+        ensure_eq!(other.notice_of(new.id).await?.origin, origin);
+        let listed = one.list(&Filter::of(Owner::Anybody), None, 10).await?;
+        let listed = listed.iter().find(|record| record.id == new.id);
+        ensure_eq!(listed.map(|record| &record.origin), Some(&origin));
+    }
     Ok(())
 }

@@ -7,13 +7,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use super::check::{Failure, Outcome, Part, Problem};
+use super::notices::{notified, told};
 use super::questions::question;
 use super::space::{
     LONG, MANY, Replica, Space, completed, existing, ids, keyed, limited, race, report, result,
     shared, steady, task,
 };
 use crate::store::{
-    Admission, Answered, CancelAck, Change, Created, Filter, Outcome as TaskOutcome, Owner,
+    Admission, Answered, CancelAck, Change, Created, Filter, Outcome as TaskOutcome, Owner, Purged,
     Refused, Release, Status, StepRecord, TaskId, TaskRecord, Want,
 };
 
@@ -22,6 +23,7 @@ cases![
     namespaces_are_apart,
     a_call_that_is_dropped_is_done_or_not_done,
     a_namespace_is_shared,
+    namespaces_are_listed,
 ];
 
 async fn every_verb_is_one_atomic_step(space: Space) -> Outcome {
@@ -213,6 +215,9 @@ async fn namespaces_are_apart(space: Space) -> Outcome {
         ensure_eq!(ids(&there.list(&all, None, 10).await?), []);
         ensure_eq!(ids(&there.take(steady(), "t").await?), []);
         ensure_eq!(there.owned(lease).await?, []);
+        ensure_eq!(there.purge(mine.id).await?, None);
+        let seen = there.stats().await?;
+        ensure_eq!((seen.records, seen.queued(), seen.running), (0, 0, 0));
         ensure!(!there.reap(10).await?.ready, "a queued task is seen");
         let finished = there.finish(mine.id, mine.epoch, completed(&mine, "1"));
         ensure_eq!(finished.await?, Err(Refused::Fenced));
@@ -294,7 +299,7 @@ async fn dropped_while_claimed(space: &Space, polls: usize, number: usize) -> Ou
 async fn dropped_while_executed(space: &Space, polls: usize) -> Outcome {
     let (one, other) = (&space.one, &space.other);
     let lease = steady();
-    let record = one.start(lease, task("u")).await?;
+    let record = one.start(lease, notified("u")).await?;
     let (id, epoch) = (record.id, record.epoch);
 
     dropped(polls, one.beat(lease, vec![report(&record, 1)])).await;
@@ -304,6 +309,7 @@ async fn dropped_while_executed(space: &Space, polls: usize) -> Outcome {
     dropped(polls, one.steps(id)).await;
     dropped(polls, one.log(id, 1)).await;
     dropped(polls, one.reap(1)).await;
+    dropped(polls, one.stats()).await;
     let recorded = one
         .record_step(id, epoch, StepRecord::new("s", "2"))
         .await?;
@@ -340,6 +346,19 @@ async fn dropped_while_executed(space: &Space, polls: usize) -> Outcome {
         Err(_) => "1",
     };
     ensure_eq!(result(&ended), Some(expected));
+
+    dropped(polls, one.claim_notices(LONG, 1)).await;
+    // The claim may be carried out between.
+    while !other
+        .settle_notice(told(&other.read(id).await?, "delivered")?)
+        .await?
+    {}
+    dropped(polls, one.purge(id)).await;
+    let purged = other.purge(id).await?;
+    ensure!(
+        matches!(purged, None | Some(Purged::Gone)),
+        "a task that was told of is {purged:?}"
+    );
 
     let record = one.start(lease, task("v")).await?;
     dropped(
@@ -385,6 +404,29 @@ async fn a_namespace_is_shared(space: Space) -> Outcome {
     for replica in [one, other, &again] {
         let listed = replica.list(&Filter::of(Owner::Nobody), None, 10).await?;
         ensure_eq!(ids(&listed).into_iter().collect::<HashSet<_>>(), all);
+    }
+    Ok(())
+}
+
+async fn namespaces_are_listed(space: Space) -> Outcome {
+    let stores = [&space.open, &space.reopen];
+    for suffix in ["", " {it's} ✓*?[%25]:/"] {
+        let replica = space.elsewhere(suffix).await?;
+        let name = format!("{}{suffix}", space.name);
+        for store in stores {
+            let listed = store.namespaces().await?;
+            ensure!(!listed.contains(&name), "{name} has no task, and is listed");
+        }
+        let record = replica.start(steady(), task("t")).await?;
+        for store in stores {
+            let listed = store.namespaces().await?;
+            ensure!(listed.contains(&name), "{name} is not in {listed:?}");
+            ensure!(listed.is_sorted(), "not sorted: {listed:?}");
+        }
+        replica.complete(&record, "1").await?;
+        let listed = space.reopen.namespaces().await?;
+        let times = listed.iter().filter(|listed| **listed == name).count();
+        ensure!(times == 1, "{name} is listed {times} times");
     }
     Ok(())
 }

@@ -37,6 +37,8 @@ mod claim;
 mod create;
 mod finish;
 mod general;
+mod notices;
+mod operators;
 mod questions;
 mod read;
 mod reap;
@@ -80,6 +82,8 @@ const CASES: &[&[Case]] = &[
     cancel::CASES,
     read::CASES,
     reap::CASES,
+    notices::CASES,
+    operators::CASES,
     changes::CASES,
 ];
 

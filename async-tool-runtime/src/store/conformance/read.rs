@@ -320,11 +320,14 @@ async fn list_leaves_out_arguments_and_results(Space { one, other, .. }: Space) 
         .await?;
     one.start(steady(), task("u")).await?;
     let ended = one.start(steady(), task("u")).await?;
-    one.complete(&ended, "[1]").await?;
+    let mut end = completed(&ended, "[1]");
+    end.history = Some("[]".into());
+    ensure_eq!(one.finish(ended.id, ended.epoch, end).await?, Ok(()));
     let listed = other.list(&everything(), None, MANY).await?;
     ensure_eq!(listed.len(), 3);
     for record in &listed {
         ensure!(record.arguments.is_empty(), "arguments are listed");
+        ensure_eq!(record.history, None);
     }
     let ended = listed.iter().find(|record| record.id == ended.id);
     ensure_eq!(ended.map(|record| record.status), Some(Status::Completed));

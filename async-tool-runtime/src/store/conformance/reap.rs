@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::check::Outcome;
+use super::notices::{notified, told};
 use super::space::{
     LONG, MANY, Space, cancelled, completed, failure, ids, keyed, limited, report, sorted, steady,
     task,
@@ -23,6 +24,7 @@ cases![
     reap_is_bounded,
     reap_tells_when_to_come_again,
     reap_tells_what_is_ready,
+    reap_tells_of_notices,
 ];
 
 async fn reap_interrupts_the_tasks_of_dead_sessions(space: Space) -> Outcome {
@@ -337,5 +339,44 @@ async fn reap_tells_what_is_ready(Space { one, other, .. }: Space) -> Outcome {
     ensure!(!ready().await?, "nothing is left, and it is ready");
     one.retry(&taken, Duration::ZERO).await?;
     ensure!(ready().await?, "a task whose pause is over is not ready");
+    Ok(())
+}
+
+async fn reap_tells_of_notices(space: Space) -> Outcome {
+    let (one, other) = (&space.one, &space.other);
+    let due = async || Ok::<bool, crate::store::StoreError>(other.reap(MANY).await?.notices);
+    let record = one.start(steady(), notified("t")).await?;
+    one.start(steady(), task("t")).await?;
+    ensure!(!due().await?, "nothing has happened, and it is to be told");
+    one.complete(&record, "1").await?;
+    ensure!(due().await?, "an end is not to be told");
+
+    // Longer than it takes to ask.
+    let long = space.lease * 20;
+    for kind in ["a pause", "a next try"] {
+        if kind == "a pause" {
+            let claimed = one.claim_notices(long, MANY).await?;
+            ensure_eq!(ids(&claimed), [record.id]);
+        } else {
+            let refused = told(&one.read(record.id).await?, "refused")?.again(long);
+            ensure!(one.settle_notice(refused).await?, "it is not the caller's");
+        }
+        let began = Instant::now();
+        tokio::time::sleep(space.lease / 2).await;
+        let left = (long + space.lease / 10).saturating_sub(began.elapsed());
+        let reaped = other.reap(MANY).await?;
+        ensure!(!reaped.notices, "it is to be told before the end of {kind}");
+        ensure!(
+            reaped.next.is_some_and(|next| next <= left),
+            "{kind} ends in {left:?}, and the store says to come again in {:?}",
+            reaped.next
+        );
+    }
+    let claimed = one.read(record.id).await?;
+    ensure!(
+        one.settle_notice(told(&claimed, "delivered")?).await?,
+        "it is not the caller's"
+    );
+    ensure!(!due().await?, "it is to be told again");
     Ok(())
 }

@@ -31,8 +31,9 @@ pub(super) struct Space {
     /// The unit of time.
     pub(super) lease: Duration,
     patience: Duration,
-    name: String,
-    open: Arc<dyn OpenStore>,
+    pub(super) name: String,
+    pub(super) open: Arc<dyn OpenStore>,
+    pub(super) reopen: Arc<dyn OpenStore>,
 }
 
 impl Space {
@@ -51,6 +52,7 @@ impl Space {
             patience,
             name,
             open,
+            reopen,
         })
     }
 

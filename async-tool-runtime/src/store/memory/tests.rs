@@ -130,3 +130,36 @@ async fn a_reader_that_lags_behind_is_told_to_resync() {
     }
     assert_eq!(changes.next().await, Some(Change::Resync));
 }
+
+/// What is due already waits for somebody to tell it, and keeps nobody awake.
+#[tokio::test(start_paused = true)]
+async fn only_moments_to_come_are_waited_for() {
+    let store = open().await;
+    let (first, second) = (start(&*store, lease()).await, start(&*store, lease()).await);
+    let retry = Retry::new(Duration::from_secs(5), "again", 0);
+    let released = store.release(first.id, first.epoch, Release::Retry(retry));
+    assert_eq!(released.await.expect("memory works"), Ok(()));
+    finish(&*store, &second).await.expect("ours");
+    let mut new = task();
+    new.notify = true;
+    let told = match store.create(new, Admission::new(9, 9)).await {
+        Ok(Created::New(record)) => record.id,
+        other => panic!("{other:?}"),
+    };
+    let next = async || store.reap(9).await.expect("memory works").next;
+    assert_eq!(next().await, Some(Duration::from_secs(5)));
+    store
+        .request_cancel(told, "".into())
+        .await
+        .expect("memory works");
+    let reaped = store.reap(9).await.expect("memory works");
+    assert!(reaped.notices);
+    assert_eq!(reaped.next, Some(Duration::from_secs(5)));
+    let pause = Duration::from_secs(2);
+    let claimed = store.claim_notices(pause, 9).await.expect("memory works");
+    assert_eq!(claimed.len(), 1);
+    assert_eq!(next().await, Some(pause));
+    advance(Duration::from_secs(5)).await;
+    // The first retention, and no back-off any more.
+    assert_eq!(next().await, Some(Duration::from_secs(55)));
+}

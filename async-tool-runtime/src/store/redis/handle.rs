@@ -6,14 +6,15 @@ use ::redis::{Client, Cmd, Value};
 
 use super::address;
 use super::changes::Changes;
-use super::check::{check, is_in_cluster};
+use super::check::{check, is_in_cluster, survey};
 use super::disk::Disk;
 use super::error::{failed, say};
 use super::link::{Link, Patience};
+use super::names;
 use super::script::{Arguments, Script};
 use crate::engine::Clock;
-use crate::store::StoreError;
 use crate::store::driver::Driver;
+use crate::store::{Inspection, StoreError};
 use crate::task::{TaskId, Timestamp};
 
 /// What is larger is not copied by a script; as `INLINE` in `prelude.lua`.
@@ -30,6 +31,8 @@ pub(super) struct Handle {
     /// Where what has to be durable waits for the disk.
     disk: Option<Disk>,
     pub(super) prefix: Arc<str>,
+    /// The newest format of a record that is known.
+    pub(super) format: u32,
     /// Instead of the server's clock, for tests.
     clock: Option<Clock>,
 }
@@ -40,6 +43,8 @@ pub(super) struct Options {
     pub(super) prefix: Arc<str>,
     pub(super) max_records: usize,
     pub(super) wait_aof: bool,
+    /// The newest format of a record that is known; an older version's in tests.
+    pub(super) format: u32,
     /// Instead of the server's.
     pub(super) clock: Option<Clock>,
     pub(super) patience: Patience,
@@ -77,8 +82,21 @@ impl Handle {
             changes,
             disk,
             prefix: options.prefix,
+            format: options.format,
             clock: options.clock,
         })
+    }
+
+    /// What a server tells about itself, which nothing is written to.
+    pub(super) async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+        let link = Link::new(address::locate(url)?, Patience::default());
+        let driver = Driver::start("async-tool-redis")?;
+        let surveyed = driver.call(async move { survey(&link, false).await });
+        let survey = surveyed.await?;
+        let mut inspection = Inspection::new(survey.engine);
+        let findings = survey.findings.into_iter();
+        inspection.warnings = findings.map(|finding| finding.text).collect();
+        Ok(inspection)
     }
 
     /// Does something on the thread of the connections, to its end.
@@ -105,6 +123,13 @@ impl Handle {
 
     pub(super) async fn send(&self, command: &Cmd) -> Result<Value, StoreError> {
         self.link.send(command).await.map_err(failed)
+    }
+
+    /// The namespaces that have tasks, sorted.
+    pub(super) async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
+        let (link, prefix) = (self.link.clone(), Arc::clone(&self.prefix));
+        let names = async move { names::with_tasks(&link, &prefix).await };
+        Ok(self.call(names).await?.into_iter().collect())
     }
 
     /// What `large` in `prelude.lua` reads: the value, or where it waits.

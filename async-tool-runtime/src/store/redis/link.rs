@@ -1,10 +1,14 @@
 //! The connection to a server, or to all of a cluster.
 
+mod scan;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ::redis::aio::{ConnectionLike, MultiplexedConnection};
+#[cfg(feature = "redis-cluster")]
+use ::redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
 use ::redis::{
     AsyncConnectionConfig, Client, Cmd, ErrorKind, PushInfo, PushKind, RedisError, RedisResult,
     ServerErrorKind, Value,
@@ -74,12 +78,47 @@ enum Connection {
     Cluster(::redis::cluster_async::ClusterConnection),
 }
 
+/// Which server of a cluster a command is for.
+#[derive(Debug, Clone)]
+enum Server {
+    OfItsKeys,
+    #[cfg(feature = "redis-cluster")]
+    EachMaster,
+    #[cfg(feature = "redis-cluster")]
+    Master {
+        host: String,
+        port: u16,
+    },
+}
+
+#[cfg(feature = "redis-cluster")]
+impl Server {
+    fn route(&self) -> Option<RoutingInfo> {
+        match self {
+            Self::OfItsKeys => None,
+            Self::EachMaster => Some(RoutingInfo::MultiNode((
+                MultipleNodeRoutingInfo::AllMasters,
+                None,
+            ))),
+            Self::Master { host, port } => {
+                Some(RoutingInfo::SingleNode(SingleNodeRoutingInfo::ByAddress {
+                    host: host.clone(),
+                    port: *port,
+                }))
+            }
+        }
+    }
+}
+
 impl Connection {
-    async fn send(&mut self, command: &Cmd) -> RedisResult<Value> {
-        let answer = match self {
-            Self::One(connection) => connection.req_packed_command(command).await,
+    async fn send(&mut self, server: &Server, command: &Cmd) -> RedisResult<Value> {
+        let answer = match (self, server) {
             #[cfg(feature = "redis-cluster")]
-            Self::Cluster(connection) => connection.req_packed_command(command).await,
+            (Self::Cluster(connection), server) => match server.route() {
+                Some(route) => connection.route_command(command.clone(), route).await,
+                None => connection.req_packed_command(command).await,
+            },
+            (Self::One(connection), _) => connection.req_packed_command(command).await,
         };
         // Errors may be inside of an answer.
         answer.and_then(Value::extract_error)
@@ -118,10 +157,14 @@ impl Link {
     /// Sends a command, once: nobody can tell whether one that was not answered
     /// has been carried out.
     pub(super) async fn send(&self, command: &Cmd) -> RedisResult<Value> {
+        self.send_to(&Server::OfItsKeys, command).await
+    }
+
+    async fn send_to(&self, server: &Server, command: &Cmd) -> RedisResult<Value> {
         let calling = async {
             let mut attempt = 1;
             loop {
-                match self.try_send(command).await {
+                match self.try_send(server, command).await {
                     Err(error) if is_elsewhere(&error) && attempt < ATTEMPTS => {
                         sleep(PAUSE * attempt).await;
                         attempt += 1;
@@ -135,9 +178,9 @@ impl Link {
             .unwrap_or_else(|_| too_late())
     }
 
-    async fn try_send(&self, command: &Cmd) -> RedisResult<Value> {
+    async fn try_send(&self, server: &Server, command: &Cmd) -> RedisResult<Value> {
         let mut shared = self.shared().await?;
-        let answer = shared.connection.send(command).await;
+        let answer = shared.connection.send(server, command).await;
         if let Err(error) = &answer
             && ends_a_connection(error)
         {

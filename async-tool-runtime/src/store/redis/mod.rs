@@ -11,6 +11,7 @@ mod disk;
 mod error;
 mod handle;
 mod link;
+mod names;
 mod namespace;
 mod rows;
 mod script;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{OpenStore, Store, StoreError};
+use super::{Inspection, OpenStore, Store, StoreError, TaskRecord};
 use error::say;
 use handle::{Handle, Options};
 use link::Patience;
@@ -87,7 +88,8 @@ use namespace::Namespace;
 /// server itself expires it. The user needs `EVAL`, `EVALSHA`, `TIME`, `INFO`,
 /// `PING`, `PUBLISH`, `SUBSCRIBE` and the commands on keys, strings, hashes,
 /// lists, sets and sorted sets for these keys, and the channels of the same
-/// names. Without `PUBLISH`, others find changes out by looking now and then.
+/// names. Without `PUBLISH`, others find changes out by looking now and then;
+/// [`namespaces`](OpenStore::namespaces) looks through all keys with `SCAN`.
 ///
 /// A newer version of this crate may keep records that this one does not know:
 /// it refuses them by name where it is asked for one, and leaves them alone
@@ -121,6 +123,17 @@ impl RedisStore {
         Self::builder().connect(url).await
     }
 
+    /// Looks at a server without writing to it: who it is, and which of its
+    /// settings weaken what is promised above. A server has no schema.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the URL is not one of a Redis server, or the server
+    /// cannot be reached or refuses us.
+    pub async fn inspect(url: &str) -> Result<Inspection, StoreError> {
+        Handle::inspect(url).await
+    }
+
     /// Other settings than the usual ones.
     pub fn builder() -> RedisStoreBuilder {
         RedisStoreBuilder::default()
@@ -140,6 +153,7 @@ impl Default for RedisStoreBuilder {
                 prefix: "async-tool".into(),
                 max_records: RedisStore::DEFAULT_MAX_RECORDS,
                 wait_aof: false,
+                format: TaskRecord::FORMAT,
                 clock: None,
                 patience: Patience::default(),
             },
@@ -203,6 +217,6 @@ impl OpenStore for RedisStore {
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
-        Err(StoreError::new("not yet"))
+        self.handle.namespaces().await
     }
 }

@@ -1,6 +1,5 @@
 //! One namespace of a server: the verbs, on their way to its thread.
 
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::handle::Handle;
+use super::names::base;
 use super::verbs::Verbs;
 use crate::store::sessions::Observations;
 use crate::store::{
@@ -75,25 +75,6 @@ impl Namespace {
         verbs.now = verbs.handle.now();
         self.verbs.handle.call(verb(verbs)).await
     }
-}
-
-/// What the keys of a namespace begin with. In braces there is what decides
-/// which slot of a cluster they are in; it must not be empty.
-fn base(prefix: &str, namespace: &str) -> String {
-    let mut name = String::new();
-    for character in namespace.chars() {
-        match character {
-            '{' | '}' | '%' => {
-                // Writing to a string cannot fail.
-                let _ = write!(name, "%{:02x}", u32::from(character));
-            }
-            _ => name.push(character),
-        }
-    }
-    if name.is_empty() {
-        name.push('%');
-    }
-    format!("{prefix}:{{{name}}}:")
 }
 
 #[async_trait]
@@ -253,43 +234,27 @@ impl Store for Namespace {
 
     async fn claim_notices(
         &self,
-        _pause: Duration,
-        _limit: usize,
+        pause: Duration,
+        limit: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        Err(StoreError::new("not yet"))
+        self.call(async move |verbs| verbs.claim_notices(pause, limit).await)
+            .await
     }
 
-    async fn settle_notice(&self, _told: Told) -> Result<bool, StoreError> {
-        Err(StoreError::new("not yet"))
+    async fn settle_notice(&self, told: Told) -> Result<bool, StoreError> {
+        self.call(async move |verbs| verbs.settle_notice(&told).await)
+            .await
     }
 
-    async fn purge(&self, _id: TaskId) -> Result<Option<Purged>, StoreError> {
-        Err(StoreError::new("not yet"))
+    async fn purge(&self, id: TaskId) -> Result<Option<Purged>, StoreError> {
+        self.call(async move |verbs| verbs.purge(id).await).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        Err(StoreError::new("not yet"))
+        self.call(async move |verbs| verbs.stats().await).await
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {
         hub::stream(&self.changes)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_namespace_has_a_tag_of_its_own() {
-        for (namespace, expected) in [
-            ("default", "p:{default}:"),
-            ("", "p:{%}:"),
-            ("%", "p:{%25}:"),
-            ("a}{b", "p:{a%7d%7bb}:"),
-            ("ü:*?[", "p:{ü:*?[}:"),
-        ] {
-            assert_eq!(base("p", namespace), expected);
-        }
     }
 }

@@ -7,9 +7,10 @@ use ::redis::Value;
 
 use super::error::{damaged, say};
 use super::script::{self, Reply};
+use crate::store::sessions::Kept;
 use crate::store::{LogLine, StoreError, encoding};
 use crate::task::{
-    Epoch, Input, Outcome, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
+    Epoch, Input, Notice, Outcome, Principal, SessionId, Status, TaskId, TaskRecord, Timestamp,
 };
 
 /// A record as a script tells it.
@@ -84,12 +85,21 @@ fn read(mut row: Reply) -> Option<Row> {
         None => Vec::new(),
     };
     let asked_at = row.maybe_parsed()?.map(Timestamp);
+    let origin = match row.maybe()? {
+        Some(json) => Some(Arc::new(serde_json::from_str(&json).ok()?)),
+        None => None,
+    };
+    let number = row.maybe_parsed()?;
+    let due = row.maybe_parsed()?.map(Timestamp);
+    let state = row.maybe()?.map(Arc::from);
+    let notice = number.map(|number| Notice { number, due, state });
     let id: TaskId = row.parsed()?;
     let body = match row.value()? {
         Value::Int(_) => Body::Apart,
         Value::Nil => Body::Here(Arc::default()),
         value => Body::Here(script::text(value)?.into()),
     };
+    let history = row.maybe()?.map(Arc::from);
     let record = TaskRecord {
         id,
         tool,
@@ -111,9 +121,9 @@ fn read(mut row: Reply) -> Option<Row> {
         retention,
         cancel,
         progress,
-        history: None,
-        origin: None,
-        notice: None,
+        history,
+        origin,
+        notice,
         input: asked_at.map(|at| Arc::new(Input::new(questions, at))),
         outcome,
     };
@@ -132,6 +142,16 @@ pub(super) fn session_of(text: &str) -> Option<SessionId> {
 
 pub(super) fn status(text: &str) -> Option<Status> {
     encoding::status(text.parse().ok()?)
+}
+
+/// A session that owns something, as `se` has it: `BEATS LEASE`.
+pub(super) fn kept(session: &str, value: &str) -> Option<Kept> {
+    let (beats, lease) = value.split_once(' ')?;
+    Some(Kept {
+        session: session_of(session)?,
+        beats: beats.parse().ok()?,
+        lease: Duration::from_millis(lease.parse().ok()?),
+    })
 }
 
 /// One line of a log, as the list has it: `NUMBER TIME TEXT`.

@@ -39,6 +39,10 @@ scripts! {
     GET = "scripts/get.lua";
     LIST = "scripts/list.lua";
     REAP = "scripts/reap.lua";
+    CLAIM_NOTICES = "scripts/claim_notices.lua";
+    SETTLE_NOTICE = "scripts/settle_notice.lua";
+    PURGE = "scripts/purge.lua";
+    STATS = "scripts/stats.lua";
 }
 
 impl Script {
@@ -103,6 +107,12 @@ impl Arguments {
         self.text(if flag { "1" } else { "0" })
     }
 
+    /// What `maybe` in `prelude.lua` reads.
+    #[must_use]
+    pub(super) fn maybe(self, text: Option<&str>) -> Self {
+        self.bytes(text.map_or_else(String::new, |text| format!("={text}")))
+    }
+
     #[must_use]
     pub(super) fn each<T>(
         self,
@@ -153,6 +163,13 @@ impl Reply {
         match self.maybe()? {
             Some(text) => text.parse().ok().map(Some),
             None => Some(None),
+        }
+    }
+
+    pub(super) fn number(&mut self) -> Option<usize> {
+        match self.value()? {
+            Value::Int(count) => usize::try_from(count).ok(),
+            _ => None,
         }
     }
 

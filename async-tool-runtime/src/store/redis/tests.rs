@@ -5,6 +5,8 @@ mod cluster;
 mod formats;
 mod integrity;
 mod model;
+mod notices;
+mod operators;
 mod outages;
 mod proxy;
 mod settings;

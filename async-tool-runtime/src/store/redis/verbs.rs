@@ -1,5 +1,7 @@
 //! The verbs: what their scripts are given, and what they answer.
 
+mod notices;
+mod operators;
 mod questions;
 mod read;
 mod reap;
@@ -42,7 +44,7 @@ impl Verbs {
             Some(now) => Arguments::default().number(now.0),
             None => Arguments::default().text(""),
         };
-        arguments.number(TaskRecord::FORMAT.into())
+        arguments.number(self.handle.format.into())
     }
 
     async fn run(&self, script: &Script, arguments: &Arguments) -> Result<Value, StoreError> {
@@ -93,6 +95,10 @@ impl Verbs {
             None => ("", String::new()),
         };
         let dedupe = new.dedupe.map(fingerprint_text).unwrap_or_default();
+        let origin = match &new.origin {
+            Some(origin) => Some(serde_json::to_string(origin.as_ref()).map_err(not_json)?),
+            None => None,
+        };
         loop {
             let arguments = self
                 .arguments()
@@ -111,10 +117,15 @@ impl Verbs {
                 .number(new.max_attempts.into())
                 .number(millis(new.max_wait))
                 .number(millis(new.retention))
+                .flag(new.notify)
+                .maybe(origin.as_deref())
                 .count(admission.tool_queue)
-                .count(admission.queue)
-                .count(max_records)
-                .count(MAX_KEYS);
+                .count(admission.queue);
+            let arguments = match admission.principal_queue {
+                Some(limit) => arguments.count(limit),
+                None => arguments.text(""),
+            };
+            let arguments = arguments.count(max_records).count(MAX_KEYS);
             let arguments = match admission.claim {
                 Some(claim) => lease(arguments, claim, beat),
                 None => arguments.text("").text("").text(""),
@@ -139,6 +150,9 @@ impl Verbs {
                     Some("records") => Limit::Records(max_records),
                     Some("tool") => Limit::ToolQueue(admission.tool_queue),
                     Some("queue") => Limit::Queue(admission.queue),
+                    Some("owner") => {
+                        Limit::PrincipalQueue(admission.principal_queue.unwrap_or_default())
+                    }
                     _ => return Err(unexpected()),
                 }),
                 _ => return Err(unexpected()),
@@ -198,7 +212,8 @@ impl Verbs {
                 .number(report.epoch.0)
                 .number(report.number)
                 .number(report.revision)
-                .bytes(progress);
+                .bytes(progress)
+                .maybe(report.history.as_deref());
             arguments = lines(arguments, &report.log);
         }
         let answer = Reply::of(self.run(&script::BEAT, &arguments).await?);
@@ -234,40 +249,39 @@ impl Verbs {
             .flag(end.ahead)
             .flag(end.lingers);
         let arguments = self.handle.large(&self.base, arguments, &result).await?;
+        let arguments = arguments.maybe(end.history.as_deref());
         let arguments = lines(arguments.count(LogLine::KEPT), &end.log);
         self.write(&script::FINISH, &arguments, true).await
     }
 
     pub(super) async fn release(&self, id: TaskId, epoch: Epoch, release: &Release) -> Written {
-        let arguments = fence(self.arguments(), id, epoch);
-        let none: &[LogLine] = &[];
-        let (arguments, log, durable) = match release {
-            Release::NotStarted => (
-                arguments.text("unstarted").number(0).text("").number(0),
-                none,
-                false,
-            ),
-            Release::Stopped => (
-                arguments.text("stopped").number(0).text("").number(0),
-                none,
-                false,
-            ),
-            Release::Retry(retry) => {
+        let (kind, retry) = match release {
+            Release::NotStarted => ("unstarted", None),
+            Release::Stopped => ("stopped", None),
+            Release::Retry(retry) => ("retry", Some(retry)),
+        };
+        let arguments = fence(self.arguments(), id, epoch).text(kind);
+        let arguments = match retry {
+            Some(retry) => {
                 let pause = match retry.after {
                     Duration::ZERO => 0,
                     after => millis(after).max(1),
                 };
                 let arguments = arguments
-                    .text("retry")
                     .number(pause)
                     .bytes(texts::of_retry(retry)?)
-                    .number(retry.revision);
-                (arguments, retry.log.as_slice(), true)
+                    .number(retry.revision)
+                    .maybe(retry.history.as_deref());
+                lines(arguments.count(LogLine::KEPT), &retry.log)
+            }
+            None => {
+                let arguments = arguments.number(0).text("").number(0).maybe(None);
+                lines(arguments.count(LogLine::KEPT), &[])
             }
         };
-        let arguments = lines(arguments.count(LogLine::KEPT), log);
         // The others are repeated or taken over if they get lost.
-        self.write(&script::RELEASE, &arguments, durable).await
+        self.write(&script::RELEASE, &arguments, retry.is_some())
+            .await
     }
 
     pub(super) async fn put_result(&self, id: TaskId, epoch: Epoch, result: &str) -> Written {

@@ -401,11 +401,21 @@ impl State {
 
         reaped.ready = self.is_any_ready(now);
         reaped.notices = self.notices.first().is_some_and(|(due, _)| *due <= now);
-        let next_due = [&self.due, &self.waiting, &self.notices]
-            .into_iter()
-            .filter_map(|moments| moments.first())
-            .map(|(moment, _)| moment.since(now))
-            .min();
+        // What waits for a worker, or for somebody who tells it, is said above: no
+        // moment has to come for it.
+        let later = (
+            Timestamp(now.0.saturating_add(1)),
+            TaskId::from_bytes([0; 16]),
+        );
+        let next_due = [
+            self.due.first(),
+            self.waiting.range(later..).next(),
+            self.notices.range(later..).next(),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(moment, _)| moment.since(now))
+        .min();
         let next_death = self
             .sessions
             .values()

@@ -1,7 +1,8 @@
 -- Keeps what the tasks of a session report, and renews its lease if it owns
 -- anything.
 --
--- SESSION BEATS LEASE KEPT REPORTS (ID EPOCH NUMBER REVISION PROGRESS lines)*
+-- SESSION BEATS LEASE KEPT REPORTS (ID EPOCH NUMBER REVISION PROGRESS maybe(HISTORY)
+-- lines)*
 --   -> (id, epoch, status, cancel)*
 
 may_exceed_memory()
@@ -9,7 +10,7 @@ local session, beats, lease, kept = text(), text(), text(), number()
 
 for _ = 1, number() do
   local id, epoch, report, revision, progress = text(), number(), number(), number(), text()
-  local lines = read_lines()
+  local history, lines = maybe(), read_lines()
   local task = load(id)
   if task and not is_newer(task) and not refusal(task, epoch) and report > task.report then
     local before = task.revision
@@ -17,6 +18,7 @@ for _ = 1, number() do
     task.revision = math.max(before, revision)
     task.progress = progress
     save(task)
+    remember(id, history)
     append(id, lines, kept)
     if task.revision > before then tell_task(id) end
   end

@@ -1,15 +1,19 @@
 -- Accepts a task, or finds the one that is meant.
 --
 -- ID TOOL SCOPE large(ARGUMENTS) KEYED KEY FINGERPRINT DEDUPE CONCURRENCY
--- MAX_ATTEMPTS MAX_WAIT RETENTION TOOL_QUEUE QUEUE MAX_RECORDS MAX_KEYS
--- SESSION BEATS LEASE
+-- MAX_ATTEMPTS MAX_WAIT RETENTION NOTIFY maybe(ORIGIN) TOOL_QUEUE QUEUE
+-- OWNER_QUEUE MAX_RECORDS MAX_KEYS SESSION BEATS LEASE
 --   -> {'new' | 'existing', row} | {'conflict', id} | {'full', limit}
 --      | {'newer', format} | {'lost'}
+--
+-- OWNER_QUEUE may be empty.
 
 local id, tool, scope, arguments = text(), text(), text(), large()
 local keyed, name, fingerprint, dedupe = text() == '1', text(), text(), text()
 local concurrency, max_attempts, max_wait, retention = text(), number(), number(), number()
-local tool_queue, queue, max_records, max_keys = number(), number(), number(), number()
+local notify, origin = text() == '1', maybe()
+local tool_queue, queue, owner_queue = number(), number(), number()
+local max_records, max_keys = number(), number()
 local session, beats, lease = text(), text(), text()
 
 local key = base .. 'k:' .. #tool .. ':' .. tool .. #scope .. ':' .. scope .. name
@@ -47,7 +51,9 @@ local function decide()
     id = id, old = { id = id }, format = 1, status = QUEUED, epoch = 0, revision = 1,
     report = 0, attempt = 0, max_attempts = max_attempts, created = now,
     deadline = now + max_wait, retention = retention, tool = tool, scope = scope,
+    origin = origin,
   }
+  if notify then new.format, new.notice = 3, 0 end
   if concurrency ~= '' then new.concurrency = concurrency end
   if dedupe ~= '' then new.dedupe = dedupe end
 
@@ -69,6 +75,11 @@ local function decide()
   if session ~= '' and has_room(concurrency) then
     let_in()
     claims = not is_any_ready()
+  end
+  if not claims and owner_queue and scope ~= '' and queued_in_all() >= owner_queue
+    and queued_of_owner(scope) >= owner_queue
+  then
+    return { 'full', 'owner' }
   end
   if not claims then
     local waiting = queued_of(tool)

@@ -1,12 +1,14 @@
 -- Ends a task that its worker executed.
 --
--- ID EPOCH REVISION STATUS OUTCOME AHEAD LINGERS large(RESULT) KEPT lines
+-- ID EPOCH REVISION STATUS OUTCOME AHEAD LINGERS large(RESULT)
+-- maybe(HISTORY) KEPT lines
 --   -> {'done'} | {'terminal'} | {'fenced'} | {'missing'} | {'newer', format}
 --      | {'lost'}
 
 may_exceed_memory()
 local id, epoch, revision, status, outcome = text(), number(), number(), number(), text()
-local ahead, lingers, result, kept = text() == '1', text() == '1', large(), number()
+local ahead, lingers, result = text() == '1', text() == '1', large()
+local history, kept = maybe(), number()
 local lines = read_lines()
 
 local function decide()
@@ -22,6 +24,7 @@ local function decide()
 
   if status == COMPLETED and not ahead then put(base .. 'r:' .. id, result) end
   append(id, lines, kept)
+  remember(id, history)
   local owner = task.owner
   task.revision = math.max(task.revision, revision)
   finish(task, status, status ~= COMPLETED and outcome or nil)

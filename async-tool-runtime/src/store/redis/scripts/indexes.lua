@@ -61,6 +61,13 @@ local function index(task)
       redis.call('HDEL', base .. 'sh', share(old))
     end
   end
+  if old.notice_due ~= task.notice_due then
+    if task.notice_due then
+      redis.call('ZADD', base .. 'no', int(task.notice_due), id)
+    else
+      redis.call('ZREM', base .. 'no', id)
+    end
+  end
   if old.ahead and not task.ahead and task.status ~= COMPLETED then
     redis.call('DEL', base .. 'r:' .. id)
   end
@@ -112,6 +119,29 @@ local function save(task)
   end
 end
 
+local function remember(id, history)
+  if history then redis.call('HSET', base .. 't:' .. id, 'history', history) end
+end
+
+-- The tasks whose notices are due, the longest due first, at most LIMIT. What
+-- tells of tasks that are gone is removed.
+local function due_notices(limit)
+  local tasks, passed = {}, 0
+  while #tasks < limit do
+    local id =
+      redis.call('ZRANGEBYSCORE', base .. 'no', '-inf', int(now), 'LIMIT', passed, 1)[1]
+    if not id then break end
+    local task = load(id)
+    if task then
+      passed = passed + 1
+      if not is_newer(task) and not is_expired(task) then tasks[#tasks + 1] = task end
+    else
+      redis.call('ZREM', base .. 'no', id)
+    end
+  end
+  return tasks
+end
+
 -- Forgets an ended task, whether or not the server has expired it already.
 local function purge(id, tool, scope, task)
   for _, key in ipairs(redis.call('LRANGE', base .. 'i:' .. id, 0, -1)) do
@@ -119,7 +149,7 @@ local function purge(id, tool, scope, task)
     if value and string.sub(value, 1, 32) == id then redis.call('DEL', key) end
   end
   if task and task.owner then disown(task) end
-  for _, list in ipairs({ 'la', 'lo:' .. scope, 'lt:' .. tool, 'live', 'bad' }) do
+  for _, list in ipairs({ 'la', 'lo:' .. scope, 'lt:' .. tool, 'live', 'bad', 'no' }) do
     redis.call('ZREM', base .. list, id)
   end
   redis.call('ZREM', base .. 'x', tomb(id, tool, scope))

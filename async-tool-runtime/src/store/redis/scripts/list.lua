@@ -2,7 +2,7 @@
 -- is asked for.
 --
 -- OWNED SCOPE TOOLED TOOL STATUS LIMIT BUDGET AFTER AFTER_ID
---   -> {row*}, {created, id} if there may be more: the last task looked at
+--   -> {brief_row*}, {created, id} if there may be more: the last task looked at
 --
 -- STATUS and AFTER may be empty. No more than BUDGET tasks are looked at, or
 -- a few more where several were created at once.
@@ -32,7 +32,7 @@ local function look(id, created)
     and (not tooled or task.tool == tool)
     and (not status or task.status == status)
   then
-    rows[#rows + 1] = row(task)
+    rows[#rows + 1] = brief_row(task)
   end
   return true
 end

@@ -23,6 +23,7 @@
 --               zset    all tasks, of an owner, of a tool, that have not ended,
 --                       that ended without success; by creation
 --   x           zset    ended tasks, by expiry; see `tomb`
+--   no          zset    tasks with a notice that is not settled, by when it is due
 --   sh          hash    tasks to join: tool, scope and fingerprint -> task
 --   h:KEY       set     tasks that hold a concurrency key
 --   o:SESSION   set     what a session owns
@@ -33,6 +34,12 @@
 -- is expired by the server, with all that is only its own; what other keys say
 -- of it is removed by `reap`, which needs nothing of the task for that.
 --
+-- Programs of an older version may share the server. They know none of the keys
+-- and fields that came later, and go on with all tasks but those of a newer
+-- format: so what they would have to keep true is counted from keys that they
+-- know, and `no`, which has tasks of format 3 alone, may tell of some that they
+-- have forgotten.
+--
 -- Lua's numbers are exact up to 2^53 and are written by `int` alone.
 
 local base = KEYS[1]
@@ -41,19 +48,22 @@ local known_format = tonumber(ARGV[2])
 local QUEUED, WORKING, INPUT_REQUIRED, COMPLETED, FAILED, CANCELLED = 0, 1, 2, 3, 4, 5
 
 -- `questions` are what the attempts asked, as JSON, as long as there are any;
--- `asked` is when that last changed for clients. Records of tasks that have
--- asked are of format 2, all others of format 1, whoever writes them.
+-- `asked` is when that last changed for clients. `origin` is JSON; `notice` is
+-- the number of the notice, where there is to be one. Records of tasks that
+-- somebody is to be told of are of format 3, of others that have asked of format
+-- 2, all others of format 1, whoever writes them. `history`, which is long, is a
+-- field that is not loaded.
 local FIELDS = {
   'format', 'status', 'epoch', 'revision', 'report', 'attempt', 'max_attempts', 'owner',
   'not_before', 'created', 'started', 'finished', 'deadline', 'retention', 'tool', 'scope',
   'concurrency', 'cancel', 'progress', 'outcome', 'seq', 'dedupe', 'ahead',
-  'questions', 'asked',
+  'questions', 'asked', 'origin', 'notice', 'notice_due', 'notice_state',
 }
 -- Those that are calculated with. `ahead` is an epoch that is only compared.
 local NUMBERS = {
   format = 1, status = 1, epoch = 1, revision = 1, report = 1, attempt = 1, max_attempts = 1,
   not_before = 1, created = 1, started = 1, finished = 1, deadline = 1, retention = 1, seq = 1,
-  ahead = 1, asked = 1,
+  ahead = 1, asked = 1, notice = 1, notice_due = 1,
 }
 
 local argument = 2
@@ -63,6 +73,11 @@ local function text()
 end
 local function number()
   return tonumber(text())
+end
+-- Nil, or the text after `=`.
+local function maybe()
+  local value = text()
+  return value ~= '' and string.sub(value, 2) or nil
 end
 
 local function int(value)
@@ -150,10 +165,9 @@ local function is_expired(task)
   return task.finished ~= nil and expiry(task) <= now
 end
 
--- What Rust reads as a record: the fields, the id, and a body if there is one;
--- where that is large, its length instead.
-local INLINE = 65536
-local function row(task, body)
+-- What Rust reads as a record: the fields, the id, a body and the history, if
+-- there are any. A brief one has neither.
+local function brief_row(task)
   local values = {}
   for place, field in ipairs(FIELDS) do
     local value = task[field]
@@ -167,6 +181,14 @@ local function row(task, body)
   end
   values[#FIELDS + 1] = task.id
   values[#FIELDS + 2] = false
+  values[#FIELDS + 3] = false
+  return values
+end
+-- Where the body is large, its length instead.
+local INLINE = 65536
+local function row(task, body)
+  local values = brief_row(task)
+  values[#FIELDS + 3] = redis.call('HGET', base .. 't:' .. task.id, 'history')
   if body then
     local length = redis.call('STRLEN', base .. body .. task.id)
     if length > INLINE then

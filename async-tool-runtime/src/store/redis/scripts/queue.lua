@@ -88,6 +88,11 @@ local function queued_in_all()
   return tonumber(redis.call('HGET', base .. 'qn', 'all') or 0)
 end
 
+-- How many tasks of an owner are queued.
+local function queued_of_owner(scope)
+  return #redis.call('ZINTER', 2, base .. 'dl', base .. 'lo:' .. scope)
+end
+
 -- Lets those into their lanes whose back-off is over.
 local function let_in()
   local skipped = 0

@@ -1,7 +1,7 @@
 -- Cleans up, at most LIMIT tasks of each kind.
 --
 -- LIMIT UNSTORED INTERRUPTED LATE AGAIN DEAD (SESSION `BEATS LEASE`)*
---   -> {requeued, interrupted, expired, purged, ready, more, next}
+--   -> {requeued, interrupted, expired, purged, ready, notices, more, next}
 --
 -- INTERRUPTED and LATE are outcomes, AGAIN is what a task shows that is queued
 -- again, UNSTORED what a takeover adds to the revision. `next` is in how many
@@ -117,9 +117,11 @@ end
 foresee('dl', '-inf')
 foresee('bo', '(' .. int(now))
 foresee('x', '-inf')
+foresee('no', '(' .. int(now))
 
 let_in()
 reaped[5] = is_any_ready() and 1 or 0
-reaped[6] = more and 1 or 0
-reaped[7] = next_moment and int(math.max(next_moment - now, 0)) or ''
+reaped[6] = #due_notices(1)
+reaped[7] = more and 1 or 0
+reaped[8] = next_moment and int(math.max(next_moment - now, 0)) or ''
 return answer(reaped)

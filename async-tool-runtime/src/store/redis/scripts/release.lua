@@ -1,6 +1,6 @@
 -- Gives up what a session owns of a task.
 --
--- ID EPOCH KIND PAUSE PROGRESS REVISION KEPT lines
+-- ID EPOCH KIND PAUSE PROGRESS REVISION maybe(HISTORY) KEPT lines
 --   -> {'done'} | {'terminal'} | {'fenced'} | {'newer', format}
 --
 -- KIND is `stopped`, `unstarted` or `retry`; PROGRESS is what is shown while
@@ -8,7 +8,7 @@
 
 may_exceed_memory()
 local id, epoch, kind, pause = text(), number(), text(), number()
-local progress, revision, kept = text(), number(), number()
+local progress, revision, history, kept = text(), number(), maybe(), number()
 local lines = read_lines()
 
 local task = load(id)
@@ -21,6 +21,7 @@ else
   local refused = refusal(task, epoch)
   if refused then return { refused } end
   append(id, lines, kept)
+  remember(id, history)
   if kind == 'retry' then
     task.revision = math.max(task.revision, revision)
   else

@@ -25,6 +25,14 @@ local function refusal(task, epoch)
   return false
 end
 
+-- Something happened that is worth telling, if anybody wants to know.
+local function announce(task)
+  if not task.notice then return end
+  task.notice = task.notice + 1
+  task.notice_due = now
+  task.notice_state = nil
+end
+
 local function finish(task, status, outcome)
   become(task, status)
   task.owner = nil
@@ -35,6 +43,7 @@ local function finish(task, status, outcome)
   task.asked = nil
   task.outcome = outcome
   task.ahead = nil
+  announce(task)
 end
 
 local function requeue(task)
@@ -80,6 +89,7 @@ local function ask(task, asked, kept)
   task.asked = now
   task.format = math.max(task.format, 2)
   become(task, #asked > 0 and INPUT_REQUIRED or WORKING)
+  if #asked > 0 then announce(task) end
 end
 
 -- Closes a question; whether it was open.

@@ -124,7 +124,18 @@ impl Expected {
             .any(|question| question.epoch.0.to_string() == of("epoch"));
         assert_eq!(status == 2, waits && get("owner").is_some(), "{id} waits");
         assert!(status < 3 || get("asked").is_none(), "{id} asks no more");
-        assert!(get("asked").is_none() || of("format") == "2", "{id} asked");
+        let format = match (get("notice"), get("asked")) {
+            (Some(_), _) => 3..=3,
+            (None, Some(_)) => 2..=2,
+            // What it asked is forgotten with its end, and the format is not.
+            (None, None) => 1..=2,
+        };
+        let kept: u32 = of("format").parse().expect("a number");
+        assert!(format.contains(&kept), "{id} is of format {kept}");
+        if let Some(due) = get("notice_due") {
+            assert!(get("notice").is_some(), "{id} tells nobody");
+            self.place("no".to_owned(), id, due);
+        }
         assert!(
             get("asked").is_some() || questions.is_empty(),
             "{id} never asked"

@@ -84,6 +84,85 @@ async fn what_a_server_does_not_tell_is_warned_about() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_weakens_the_guarantees_is_told_to_who_asks() {
+    let Some(server) = servers::Redis::start(&["--appendfsync", "always"]) else {
+        return;
+    };
+    let Some(replica) = servers::Redis::start(&["--appendfsync", "always"]) else {
+        return;
+    };
+    let inspect = async |server: &servers::Redis| {
+        let inspection = RedisStore::inspect(&server.url()).await;
+        inspection.expect("it can be asked")
+    };
+    let mut raw = Place::on(&server).raw().await;
+    let found = inspect(&server).await;
+    assert_eq!((found.schema, found.known_schema), (None, None));
+    assert_eq!(found.warnings, [""; 0]);
+    let (engine, version) = found.engine.split_once(' ').expect("a name and a version");
+    assert!(["Redis", "Valkey"].contains(&engine), "{found:?}");
+    let info: String = raw.ask(&["INFO", "server"]).await;
+    assert!(
+        info.contains(&format!("_version:{version}\r\n")),
+        "{found:?}"
+    );
+
+    for (setting, value, usual, part) in [
+        ("appendfsync", "everysec", "always", "last second"),
+        ("appendfsync", "no", "always", "half a minute"),
+        (
+            "maxmemory-policy",
+            "volatile-ttl",
+            "noeviction",
+            "`volatile-ttl`",
+        ),
+    ] {
+        let () = raw.ask(&["CONFIG", "SET", setting, value]).await;
+        let found = inspect(&server).await.warnings;
+        assert!(found.len() == 1 && found[0].contains(part), "{found:?}");
+        let () = raw.ask(&["CONFIG", "SET", setting, usual]).await;
+    }
+    let () = raw.ask(&["CONFIG", "SET", "appendonly", "no"]).await;
+    for (save, part) in [("", "keeps nothing"), ("60 1", "snapshots alone")] {
+        let () = raw.ask(&["CONFIG", "SET", "save", save]).await;
+        let found = inspect(&server).await.warnings;
+        assert!(found.len() == 1 && found[0].contains(part), "{found:?}");
+    }
+    let () = raw.ask(&["CONFIG", "SET", "appendonly", "yes"]).await;
+    let written: usize = raw.ask(&["DBSIZE"]).await;
+    assert_eq!(written, 0);
+
+    let port = server.port().to_string();
+    let mut follower = Place::on(&replica).raw().await;
+    let () = follower.ask(&["REPLICAOF", "127.0.0.1", &port]).await;
+    let found = inspect(&replica).await.warnings;
+    assert!(
+        found.len() == 1 && found[0].contains("is a replica"),
+        "{found:?}"
+    );
+    let found = loop {
+        let found = inspect(&server).await.warnings;
+        if !found.is_empty() {
+            break found;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(
+        found.len() == 1 && found[0].contains("`min-replicas-to-write`"),
+        "{found:?}"
+    );
+    let () = raw
+        .ask(&["CONFIG", "SET", "min-replicas-to-write", "1"])
+        .await;
+    assert_eq!(inspect(&server).await.warnings, [""; 0]);
+
+    let error = RedisStore::inspect("redis://somebody:hocus-pocus@127.0.0.1:1").await;
+    let error = whole(&error.expect_err("there is no server"));
+    assert!(error.contains("cannot be reached"), "{error}");
+    assert!(!error.contains("hocus-pocus"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn waiting_for_the_disk_needs_a_server_that_can() {
     let Some(place) = Place::new() else {
         return;

@@ -19,14 +19,9 @@ impl Verbs {
         let answer = self.handle.send(&read).await?;
         let kept: Vec<(String, String)> =
             ::redis::from_redis_value(answer).map_err(|_| unexpected())?;
-        let kept = kept.iter().map(|(session, value)| {
-            let (beats, lease) = value.split_once(' ')?;
-            Some(Kept {
-                session: rows::session_of(session)?,
-                beats: beats.parse().ok()?,
-                lease: Duration::from_millis(lease.parse().ok()?),
-            })
-        });
+        let kept = kept
+            .iter()
+            .map(|(session, value)| rows::kept(session, value));
         let kept: Option<Vec<Kept>> = kept.collect();
         kept.ok_or_else(|| damaged("a session"))
     }
@@ -71,7 +66,7 @@ fn reaped(mut reply: Reply) -> Option<(Reaped, Option<Duration>)> {
         expired: ids()?,
         purged: ids()?,
         ready: reply.flag()?,
-        notices: false,
+        notices: reply.flag()?,
         next: None,
     };
     let more = reply.flag()?;

@@ -26,6 +26,11 @@ impl Namespace {
                 reaped.next = *first;
             }
             Some(Flaw::NeverReady) => reaped.ready = false,
+            Some(Flaw::ReapHidesNotices) => reaped.notices = false,
+            Some(Flaw::NoticesForEver) => reaped.notices = self.inner.stats().await?.notices > 0,
+            Some(Flaw::NextForgetsNotices) if self.inner.stats().await?.notices > 0 => {
+                reaped.next = None;
+            }
             Some(Flaw::QueuedIsReady) => {
                 let mut queued = Filter::of(Owner::Anybody);
                 queued.status = Some(Status::Queued);

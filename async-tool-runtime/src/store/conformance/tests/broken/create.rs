@@ -82,6 +82,29 @@ impl Namespace {
                     return Ok(Created::Full(Limit::Queue(admission.queue)));
                 }
             }
+            Some(Flaw::PrincipalsWithoutLimit) => admission.principal_queue = None,
+            Some(Flaw::SlotsBeatThePrincipal) if admission.claim.is_some() => {
+                admission.principal_queue = None;
+            }
+            Some(Flaw::NobodyIsAPrincipal | Flaw::WorkingTasksOfThePrincipal) => {
+                let working = self.has(Flaw::WorkingTasksOfThePrincipal);
+                if let Some(limit) = admission.principal_queue
+                    && (working || new.principal.is_none())
+                {
+                    let owner = new.principal.clone();
+                    let own = Filter::of(owner.map_or(Owner::Nobody, Owner::Principal));
+                    let mut own = self.inner.list(&own, None, 100).await?;
+                    own.retain(|record| match working {
+                        true => !record.status.is_terminal(),
+                        false => record.status == Status::Queued,
+                    });
+                    if key.is_none() && new.principal.is_some() == working && own.len() >= limit {
+                        return Ok(Created::Full(Limit::PrincipalQueue(limit)));
+                    }
+                }
+            }
+            Some(Flaw::OriginIsLost) => new.origin = None,
+            Some(Flaw::EverybodyIsTold) => new.notify = true,
             Some(Flaw::KeyIsReadThenWritten) => {
                 if let Some(key) = key {
                     let known = self.memo().keys.get(&key).copied();
@@ -146,7 +169,7 @@ impl Namespace {
                 new.key = None;
                 self.inner.create(new, admission).await
             }
-            (Some(Flaw::KeyLivesForEver), Created::New(record)) => {
+            (Some(Flaw::KeyLivesForEver | Flaw::PurgeKeepsTheKey), Created::New(record)) => {
                 let Some(key) = new.key else {
                     return Ok(Created::New(record));
                 };

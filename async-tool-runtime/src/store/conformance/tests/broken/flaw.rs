@@ -27,6 +27,7 @@ flaws! {
     namespaces_are_apart: OneNamespace, ChangesOfAllNamespaces;
     a_call_that_is_dropped_is_done_or_not_done: DropPoisons, DropLeavesAKey;
     a_namespace_is_shared: NamespaceOfEachHandle;
+    namespaces_are_listed: OpenIsListed, NoneIsListed, ListedInDisorder;
 
     create_replays_a_known_key: ReplayNeedsRoom;
     create_refuses_a_key_with_other_arguments: ConflictIsReplay, ConflictIsStored;
@@ -38,7 +39,10 @@ flaws! {
     create_claims_for_an_idle_session: CreateNeverClaims;
     create_never_overtakes: Overtakes;
     create_respects_the_limits_of_the_queue: QueueWithoutLimit, WorkingTasksCount, SlotsDoNotCount;
+    create_respects_the_limit_of_a_principal: PrincipalsWithoutLimit, SlotsBeatThePrincipal,
+        NobodyIsAPrincipal, WorkingTasksOfThePrincipal;
     racing_creates_of_a_key_make_one_task: KeyIsReadThenWritten;
+    a_task_keeps_its_origin: OriginIsLost, EndForgetsTheOrigin, ListHidesOrigins;
 
     claim_takes_the_oldest_first: YoungestFirst;
     claim_takes_no_more_than_wanted: IgnoresRoom, IgnoresLimit, LimitsBeforeRoom;
@@ -53,6 +57,8 @@ flaws! {
 
     beat_renews_the_lease: BeatDoesNotRenew;
     beat_keeps_reports: ReportsAreLost, LogIsLost, RevisionIsLost;
+    a_history_stays_until_it_is_replaced: ReportClearsTheHistory, ClaimWithoutHistory,
+        EndForgetsTheHistory, RetryForgetsTheHistory;
     beat_drops_reports_of_old_epochs: ReportsOfAnyEpoch;
     beat_drops_late_reports: LateReports, LateLog;
     beat_lists_what_the_session_owns: ListsReportedTasks, BeatHidesRequests;
@@ -107,7 +113,7 @@ flaws! {
     list_goes_on_after_the_cursor: CursorIsRepeated, CursorSkipsItsMoment;
     list_filters: AnyOwner, AnyTool, AnyStatus, FiltersThePage;
     list_leaves_out_what_has_expired: ListsTheExpired;
-    list_leaves_out_arguments_and_results: ListsResults;
+    list_leaves_out_arguments_and_results: ListsResults, ListsHistories;
 
     reap_interrupts_the_tasks_of_dead_sessions: DeadTooEarly, NeverDead;
     reap_requeues_what_may_run_again: NeverAgain, AgainForEver;
@@ -118,6 +124,25 @@ flaws! {
     reap_is_bounded: ReapsEverything;
     reap_tells_when_to_come_again: NextIsUnknown, NextIsFromTheStart;
     reap_tells_what_is_ready: NeverReady, QueuedIsReady;
+    reap_tells_of_notices: ReapHidesNotices, NoticesForEver, NextForgetsNotices;
+
+    an_end_gives_a_notice: OnlyWorkersAreTold, EverybodyIsTold, NoticeWithoutResult;
+    questions_give_a_notice: QuestionsAreNotTold, AskingAgainIsTold;
+    a_later_notice_replaces_an_earlier_one: LaterNoticeWaits, StateStays;
+    claim_notices_takes_the_longest_due_first: NewestNoticeFirst, NoticesWithoutLimit,
+        NoticesOfTheExpired;
+    a_claimed_notice_is_due_again_after_the_pause: NoticeAtOnceAgain, NoticeNeverAgain,
+        NoticeIsReadThenClaimed;
+    a_settled_notice_is_not_claimed: SettledComesAgain, NextTryAtOnce, NextTryNever;
+    settle_notice_needs_the_claim: SettleOfAnyClaim, SettleOfAnyNumber, SettleIsAlwaysFine;
+    a_notice_is_kept_with_its_task: ListHidesNotices, StateIsLost;
+
+    purge_deletes_an_ended_task: PurgeDoesNothing, PurgeKeepsTheKey, PurgeKeepsTheLog;
+    purge_leaves_what_has_not_ended: PurgeEndsTheQueued;
+    purge_leaves_what_is_in_use: PurgeOfTheLingering, PurgeBeforeTheNotice;
+    purge_finds_no_unknown_task: PurgeOfTheUnknown;
+    stats_count_what_is_there: StatsWithoutBackOff, LingeringIsRunning, StatsWithoutNotices,
+        BeatsStay, OldestIsNewest;
 
     changes_tell_of_ends_and_steps: NoTaskChanges, ListensWhenPolled, QuestionsAreNoNews;
     changes_tell_of_cancel_requests: NoCancelChanges;

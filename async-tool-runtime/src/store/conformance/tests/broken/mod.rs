@@ -3,6 +3,8 @@
 mod clean;
 mod create;
 mod flaw;
+mod notices;
+mod operators;
 mod questions;
 mod read;
 mod work;
@@ -70,7 +72,7 @@ impl OpenStore for Broken {
     }
 
     async fn namespaces(&self) -> Result<Vec<String>, StoreError> {
-        self.store.namespaces().await
+        self.flawed_namespaces().await
     }
 }
 
@@ -106,6 +108,8 @@ struct Memo {
     /// they alone.
     asked: HashMap<TaskId, Vec<Question>>,
     lines: HashMap<TaskId, Vec<LogLine>>,
+    /// The states of notices.
+    told: HashMap<TaskId, Arc<str>>,
     reasons: HashMap<TaskId, Arc<str>>,
     next: Option<Option<Duration>>,
     readers: usize,
@@ -257,19 +261,19 @@ impl Store for Namespace {
         pause: Duration,
         limit: usize,
     ) -> Result<Vec<TaskRecord>, StoreError> {
-        self.inner.claim_notices(pause, limit).await
+        self.flawed_claim_notices(pause, limit).await
     }
 
     async fn settle_notice(&self, told: Told) -> Result<bool, StoreError> {
-        self.inner.settle_notice(told).await
+        self.flawed_settle_notice(told).await
     }
 
     async fn purge(&self, id: TaskId) -> Result<Option<Purged>, StoreError> {
-        self.inner.purge(id).await
+        self.flawed_purge(id).await
     }
 
     async fn stats(&self) -> Result<Stats, StoreError> {
-        self.inner.stats().await
+        self.flawed_stats().await
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

@@ -49,6 +49,9 @@ impl Namespace {
                 let asked = memo.asked.entry(id).or_default();
                 asked.extend_from_slice(&questions);
             }
+            Some(Flaw::AskingAgainIsTold) if !questions.is_empty() => {
+                let _ = self.inner.ask(id, epoch, Vec::new(), revision).await?;
+            }
             Some(Flaw::QuestionsAreNoNews) => {
                 lock(&self.quiet).insert(id);
             }

@@ -87,6 +87,12 @@ impl Namespace {
             Some(Flaw::GetFindsTheExpired) => {
                 memo.records.insert(id, record.clone());
             }
+            Some(Flaw::EndForgetsTheOrigin) if record.status.is_terminal() => {
+                record.origin = None;
+            }
+            Some(Flaw::EndForgetsTheHistory) if record.status.is_terminal() => {
+                record.history = None;
+            }
             Some(Flaw::TakeoverKeepsTheEpoch) => {
                 if let Some(claimed) = memo.records.get(&id) {
                     record.epoch = claimed.epoch;
@@ -109,7 +115,13 @@ impl Namespace {
                 lines.truncate(limit);
             }
             Some(Flaw::NewestLineFirst) => lines.reverse(),
-            Some(Flaw::LateLog | Flaw::PurgeLeavesTheLog | Flaw::LinesTwice | Flaw::AllLines) => {
+            Some(
+                Flaw::LateLog
+                | Flaw::PurgeLeavesTheLog
+                | Flaw::PurgeKeepsTheLog
+                | Flaw::LinesTwice
+                | Flaw::AllLines,
+            ) => {
                 lines = self.memo().lines.get(&id).cloned().unwrap_or_default();
                 if !self.has(Flaw::LinesTwice) {
                     lines.sort_by_key(|line| line.number);
@@ -158,8 +170,17 @@ impl Namespace {
             _ => {}
         }
         let mut listed = self.inner.list(&wrong, after, limit).await?;
-        if self.has(Flaw::ListHidesQuestions) {
-            listed.iter_mut().for_each(|record| record.input = None);
+        for record in &mut listed {
+            match self.flaw {
+                Some(Flaw::ListHidesQuestions) => record.input = None,
+                Some(Flaw::ListHidesOrigins) => record.origin = None,
+                Some(Flaw::ListHidesNotices) => record.notice = None,
+                Some(Flaw::ListsHistories) => {
+                    let found = self.inner.get(record.id).await?;
+                    record.history = found.and_then(|found| found.history);
+                }
+                _ => {}
+            }
         }
         let mut memo = self.memo();
         match self.flaw {

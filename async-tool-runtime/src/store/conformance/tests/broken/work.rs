@@ -67,6 +67,7 @@ impl Namespace {
                         value.map_or_else(|_| Arc::default(), |v| v.to_string().into());
                 }
                 Some(Flaw::AttemptStays) => record.attempt = 1,
+                Some(Flaw::ClaimWithoutHistory) => record.history = None,
                 Some(Flaw::EpochStays) => record.epoch = Epoch(1),
                 Some(Flaw::StepsOfThisAttempt) => {
                     memo.steps.insert(record.id, Vec::new());
@@ -160,6 +161,9 @@ impl Namespace {
             report.epoch = self.any_epoch(Flaw::ReportsOfAnyEpoch, id, epoch).await?;
             match self.flaw {
                 Some(Flaw::LogIsLost) => report.log.clear(),
+                Some(Flaw::ReportClearsTheHistory) => {
+                    report.history.get_or_insert_default();
+                }
                 Some(Flaw::RevisionIsLost) => report.revision = 0,
                 Some(Flaw::LateReports) => {
                     let mut memo = self.memo();
@@ -259,6 +263,7 @@ impl Namespace {
             }
             (Some(Flaw::RetryAtOnce), Release::Retry(retry)) => retry.after = Duration::ZERO,
             (Some(Flaw::RetryIsMute), Release::Retry(retry)) => retry.message.clear(),
+            (Some(Flaw::RetryForgetsTheHistory), Release::Retry(retry)) => retry.history = None,
             (Some(Flaw::ReleaseForgetsTheRequest), _) => {
                 let record = self.inner.get(id).await?;
                 if record.is_some_and(|record| record.cancel.is_some()) {
