@@ -190,6 +190,9 @@ pub(crate) struct DoctorArgs {
     /// dead from the living.
     #[arg(long)]
     pub(crate) quick: bool,
+    /// Count warnings as errors: exit status 1.
+    #[arg(long)]
+    pub(crate) strict: bool,
 }
 
 /// A moment, once somebody says what time it is.

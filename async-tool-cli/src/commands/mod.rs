@@ -98,11 +98,11 @@ impl Location<'_> {
     ) -> Result<Verdict, Failure> {
         let opened = open::open(self.url).await?;
         let done = async {
-            hint(opened.store(), self.namespace, out).await?;
             let place = Place {
                 namespace: self.namespace.to_owned(),
                 store: opened.store().open(self.namespace).await?,
             };
+            hint(opened.store(), &place, out).await?;
             command(place, out).await
         }
         .await;
@@ -113,12 +113,13 @@ impl Location<'_> {
 
 /// A namespace without tasks is no mistake, but one that is misspelt looks like
 /// that.
-async fn hint(store: &dyn OpenStore, namespace: &str, out: &mut Out<'_>) -> Result<(), Failure> {
+async fn hint(store: &dyn OpenStore, place: &Place, out: &mut Out<'_>) -> Result<(), Failure> {
     const NAMED: usize = 10;
-    let known = store.namespaces().await?;
-    if known.iter().any(|name| name == namespace) {
+    // Some stores have to look at everything to tell their namespaces.
+    if place.store.stats().await?.records > 0 {
         return Ok(());
     }
+    let known = store.namespaces().await?;
     let named = known.iter().take(NAMED);
     let named: Vec<String> = named.map(|name| format!("`{}`", clean(name))).collect();
     let there = match known.len() {
@@ -130,7 +131,7 @@ async fn hint(store: &dyn OpenStore, namespace: &str, out: &mut Out<'_>) -> Resu
             more - NAMED
         ),
     };
-    let namespace = clean(namespace);
+    let namespace = clean(&place.namespace);
     out.note(format_args!(
         "note: the namespace `{namespace}` has no tasks; {there}"
     ))?;
@@ -149,7 +150,8 @@ mod tests {
     async fn a_namespace_without_tasks_is_noted() {
         let store = MemoryStore::new();
         let noted = async |name: &str| {
-            let (done, text) = written(false, async |out| hint(&store, name, out).await).await;
+            let here = place(&store, name).await;
+            let (done, text) = written(false, async |out| hint(&store, &here, out).await).await;
             done.expect("noted");
             text.notes
         };

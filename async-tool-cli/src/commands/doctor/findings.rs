@@ -10,9 +10,20 @@ use crate::open::Form;
 /// How many tasks a finding names.
 const NAMED: usize = 10;
 
-/// Something that is wrong.
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    /// It weakens what is promised, which may be meant.
+    Warning,
+    /// It is wrong.
+    Error,
+}
+
+/// Something to be said.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
+    pub(super) level: Level,
     /// Which kind, for programs.
     pub(super) code: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,6 +44,7 @@ impl Finding {
         advice: impl Into<String>,
     ) -> Self {
         Self {
+            level: Level::Error,
             code,
             namespace: None,
             what: what.into(),
@@ -81,8 +93,11 @@ pub(super) fn of_store(inspection: &Inspection) -> Vec<Finding> {
         )),
     };
     let warnings = inspection.warnings.iter().map(|warning| {
-        let advice = "change the setting, or know what it costs (docs/operators.md)";
-        Finding::new("setting", warning.as_str(), advice)
+        let advice = "change it, or know what it costs: docs/operators.md";
+        Finding {
+            level: Level::Warning,
+            ..Finding::new("setting", warning.as_str(), advice)
+        }
     });
     form.into_iter().chain(warnings).collect()
 }

@@ -13,7 +13,7 @@ use crate::failure::{Failure, Verdict};
 use crate::open::{self, Form};
 use crate::output::text::{clean, count};
 use crate::output::{Out, Paint};
-use findings::Finding;
+use findings::{Finding, Level};
 
 #[derive(Serialize)]
 struct Document<'a> {
@@ -56,7 +56,7 @@ pub(super) async fn run(
             None => Vec::new(),
         };
         examine(&seen, args, &mut findings, out).await?;
-        report(&inspection, &seen, &findings, out)
+        report(&inspection, &seen, &findings, args.strict, out)
     }
     .await;
     if let Some(opened) = opened {
@@ -99,6 +99,7 @@ fn report(
     inspection: &Inspection,
     seen: &[Seen],
     findings: &[Finding],
+    strict: bool,
     out: &mut Out<'_>,
 ) -> Result<Verdict, Failure> {
     if out.json {
@@ -115,10 +116,11 @@ fn report(
     } else {
         tell(inspection, seen, findings, out)?;
     }
-    Ok(if findings.is_empty() {
-        Verdict::Well
-    } else {
+    let is_amiss = |finding: &Finding| strict || finding.level == Level::Error;
+    Ok(if findings.iter().any(is_amiss) {
         Verdict::Amiss
+    } else {
+        Verdict::Well
     })
 }
 
@@ -150,8 +152,13 @@ fn tell(
             .namespace
             .as_deref()
             .map_or_else(String::new, |it| format!("{it}: "));
+        let (paint, level) = match finding.level {
+            Level::Warning => (Paint::Warn, "warning"),
+            Level::Error => (Paint::Bad, "error"),
+        };
+        let level = out.look.paint(paint, level);
         let what = format!("{place}{}", finding.what);
-        out.line(out.look.paint(Paint::Bad, &clean(&what)))?;
+        out.line(format_args!("{level}: {}", clean(&what)))?;
         out.line(format_args!("  do: {}", clean(&finding.advice)))?;
         for id in &finding.task_ids {
             out.line(format_args!("  {id}"))?;
@@ -161,4 +168,41 @@ fn tell(
         out.line(out.look.paint(Paint::Good, "nothing is wrong"))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::written;
+
+    async fn reported(findings: &[Finding], strict: bool) -> (Verdict, String) {
+        let inspection = Inspection::new("Redis 7.0.15");
+        let (done, text) = written(false, async |out| {
+            report(&inspection, &[], findings, strict, out)
+        })
+        .await;
+        (done.expect("a report"), text.out)
+    }
+
+    fn finding(level: Level) -> Finding {
+        let finding = Finding::new("some", "it \x1b[31mleaks", "repair it").in_namespace("web");
+        Finding { level, ..finding }
+    }
+
+    #[tokio::test]
+    async fn errors_count_and_warnings_if_asked() {
+        let (verdict, text) = reported(&[], true).await;
+        assert_eq!(verdict, Verdict::Well);
+        assert_eq!(text, "Redis 7.0.15\nnothing is wrong\n");
+        let warning = [finding(Level::Warning)];
+        let (verdict, text) = reported(&warning, false).await;
+        assert_eq!(verdict, Verdict::Well);
+        let expected = "\nwarning: web: it \\u{1b}[31mleaks\n  do: repair it\n";
+        assert!(text.ends_with(expected), "{text}");
+        assert_eq!(reported(&warning, true).await.0, Verdict::Amiss);
+        assert_eq!(
+            reported(&[finding(Level::Error)], false).await.0,
+            Verdict::Amiss
+        );
+    }
 }
