@@ -1,0 +1,7 @@
+//! The program itself, on stores on which servers work.
+
+mod files;
+mod pipes;
+mod program;
+mod server;
+mod stores;
