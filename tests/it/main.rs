@@ -35,7 +35,7 @@ mod schemas;
 mod sharing;
 mod shutdown;
 mod subscriptions;
-
+mod telemetry;
 mod tools;
 mod upgrades;
 mod waiting;
