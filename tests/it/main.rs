@@ -36,7 +36,7 @@ mod schemas;
 mod sharing;
 mod shutdown;
 mod subscriptions;
-
+mod telemetry;
 mod tools;
 mod upgrades;
 mod waiting;

@@ -107,7 +107,8 @@ impl Engine {
             let (retry, cause) = (entry.descriptor.retry.as_ref(), live.stop.cause());
             verdict(outcome, &live.record, cause, retry, clocks.deadline)
         });
-        tracing::debug!(?verdict, "the attempt ended");
+        let again = matches!(verdict, Some(Verdict::Again(..)));
+        tracing::debug!(again, "the attempt ended");
         match (verdict, unstoppable) {
             (Some(verdict), None) => {
                 self.settle(&live, verdict, false).await;

@@ -125,3 +125,48 @@ impl Names {
         format!("{}_{}", self.prefix, metric.name)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documentation_lists_all_metrics() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/observability.md");
+        let page = std::fs::read_to_string(page).expect("the page is there");
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        let rows: Vec<Vec<&str>> = rows
+            .map(|row| row.split('|').map(str::trim).collect())
+            .filter(|cells: &Vec<&str>| ["counter", "gauge", "histogram"].contains(&cells[2]))
+            .collect();
+        for (metric, cells) in ALL.iter().zip(&rows) {
+            let kind = format!("{:?}", metric.kind).to_lowercase();
+            let unit = metric.unit().as_str();
+            let name = format!("`{}`", metric.name);
+            assert_eq!(
+                [cells[1], cells[2], cells[3], cells[5]],
+                [&*name, &*kind, unit, metric.meaning]
+            );
+        }
+        assert_eq!(rows.len(), ALL.len());
+    }
+
+    #[test]
+    fn names_are_like_those_of_prometheus() {
+        for metric in ALL {
+            let is_counter = metric.kind == Kind::Counter;
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                is_counter,
+                "{}",
+                metric.name
+            );
+            let is_histogram = metric.kind == Kind::Histogram;
+            assert!(
+                !is_histogram || metric.unit() == Unit::Seconds,
+                "{}",
+                metric.name
+            );
+        }
+    }
+}
