@@ -59,10 +59,11 @@ use namespace::Namespace;
 /// - **When a process is killed**, nothing that had been answered is lost.
 /// - **When the server loses power**, neither is the creation of a task, a
 ///   claim, a recorded step, a question, an answer, a retry, a request to stop,
-///   or the end: those are committed with `synchronous_commit = on`, or what
-///   stronger setting the server has. Progress,
-///   log lines and what is repeated or taken over anyway may be lost with the
-///   last moments. After a failover to a standby the same holds of what had been
+///   the end with its notice, or a deletion on request: those are committed with
+///   `synchronous_commit = on`, or what stronger setting the server has.
+///   Progress, log lines and what is repeated or taken over anyway may be lost
+///   with the last moments; so may what came of a notice, which is then told
+///   again. After a failover to a standby the same holds of what had been
 ///   replicated; PostgreSQL waits for that only if it is told to
 ///   (`synchronous_standby_names`).
 /// - **Many replicas** may work at once. No task is executed twice, limits of

@@ -58,9 +58,11 @@ use namespace::Namespace;
 ///
 /// - **When a process is killed**, nothing that had been answered is lost.
 /// - **When the power fails**, neither is the creation of a task, a claim, a
-///   recorded step, an answer, a retry, a request to stop, or the end: those are
-///   told after the disk has them, as far as the disk tells the truth. Progress, log
-///   lines and what can be found out again may be lost with the last moments.
+///   recorded step, an answer, a retry, a request to stop, the end with its
+///   notice, or a deletion on request: those are told after the disk has them, as
+///   far as the disk tells the truth. Progress, log lines and what can be found out
+///   again may be lost with the last moments; so may what came of a notice, which
+///   is then told again.
 /// - **Several processes** may have the same file open, on one machine, as
 ///   when each client of a stdio server starts its own. No task is executed
 ///   twice. What one of them does, the others look for every 10 ms while
