@@ -335,10 +335,8 @@ async fn create_respects_the_limit_of_a_principal(Space { one, other, .. }: Spac
     one.complete(&working[0], "1").await?;
     fresh(one.create(of("ann", "t"), narrow).await?)?;
     // What waits for another attempt is queued.
-    let hers = working[1..]
-        .iter()
-        .find(|record| record.principal == of("ann", "t").principal);
-    one.retry(hers.unwrap_or(&working[0]), LONG).await?;
+    ensure_eq!(working[1].principal, of("ann", "t").principal);
+    one.retry(&working[1], LONG).await?;
     let refused = one.create(of("ann", "t"), narrow).await?;
     ensure_eq!(full(refused)?, Limit::PrincipalQueue(2));
     Ok(())

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+#[cfg(feature = "redis-cluster")]
 use super::integrity::check_integrity;
 use super::*;
 
