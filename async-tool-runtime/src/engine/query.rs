@@ -142,7 +142,7 @@ impl Engine {
             live.stop.fire(Cause::Cancelled(reason));
         }
         self.hub.wake(id);
-        self.announce();
+        self.announce(&view.record);
         Ok(view)
     }
 

@@ -31,7 +31,7 @@ impl Engine {
                 end.lingers = lingers;
                 self.until_written(id, |store| finish(store, id, epoch, end.clone()))
                     .await;
-                self.announce();
+                self.announce(&live.record);
             }
             Verdict::Again(pause, message) => {
                 let retry = Retry::new(pause, message, revision).with_log(log);

@@ -44,7 +44,8 @@ pub(super) struct Delivery {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
+    /// It is tried again.
     Pending,
     Delivered,
     GivenUp,
