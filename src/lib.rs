@@ -310,3 +310,8 @@ struct Stores;
 #[cfg(all(doctest, feature = "streamable-http"))]
 #[doc = include_str!("../docs/replicas.md")]
 struct Replicas;
+
+/// And that for webhooks.
+#[cfg(all(doctest, feature = "webhook"))]
+#[doc = include_str!("../docs/webhooks.md")]
+struct WebhookGuide;

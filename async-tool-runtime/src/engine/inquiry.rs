@@ -233,7 +233,7 @@ impl Engine {
             match told.await {
                 Ok(Ok(())) => {
                     self.hub.wake(id);
-                    self.announce();
+                    self.announce(&live.record);
                     return Ok(());
                 }
                 Ok(Err(_)) => return Err(Unanswered::Fenced),

@@ -49,7 +49,7 @@ pub(crate) use watch::Subscription;
 
 use crate::catalog::Catalog;
 use crate::state::StateMap;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, TaskRecord};
 use crate::telemetry::Telemetry;
 #[cfg(feature = "webhook")]
 use crate::webhook::Hooks;
@@ -270,10 +270,14 @@ impl Engine {
         self.stopped.cancel();
     }
 
-    /// Says that there may be something to tell outside.
-    fn announce(&self) {
+    /// Says that something happened to a task that may have to be told outside.
+    fn announce(&self, record: &TaskRecord) {
         #[cfg(feature = "webhook")]
-        self.notices.announce();
+        if record.notice.is_some() {
+            self.notices.announce();
+        }
+        #[cfg(not(feature = "webhook"))]
+        let _ = record;
     }
 
     /// Stops everything without writing anything, as a crash would.

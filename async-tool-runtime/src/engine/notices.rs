@@ -11,8 +11,8 @@ use tokio::sync::watch;
 
 use super::{Engine, View};
 use crate::steps::Pauses;
-use crate::store::{NewTask, TaskRecord, Timestamp, Told};
-use crate::webhook::Hooks;
+use crate::store::{NewTask, TaskId, TaskRecord, Timestamp, Told};
+use crate::webhook::{Hooks, Outcome, Tried};
 
 /// Most notices that a worker tells at once.
 const AT_ONCE: usize = 64;
@@ -151,9 +151,10 @@ impl Engine {
         let claimed = Timestamp(due.0.saturating_sub(pause));
         let entry = self.catalog.get(&record.tool).map(AsRef::as_ref);
         let view = View::stored(record, claimed);
-        let came = hooks
-            .tell(&view, entry, claimed, &self.clock, &self.telemetry.meters)
-            .await;
+        let came = hooks.tell(&view, entry, claimed, &self.clock).await;
+        for tried in &came.tried {
+            self.observe(view.record.id, tried);
+        }
         let Some(mut told) = Told::of(&view.record, came.state) else {
             return;
         };
@@ -187,6 +188,31 @@ impl Engine {
     pub(super) async fn tell_the_last(&self, longest: Duration) {
         if self.config.webhooks.is_some() {
             let _ = tokio::time::timeout(longest.min(LAST), self.notices.idle()).await;
+        }
+    }
+
+    /// Tells operators what came of a message.
+    fn observe(&self, id: TaskId, tried: &Tried) {
+        let (event, tries) = (tried.event.as_str(), tried.tries);
+        let receiver = &*tried.target;
+        self.telemetry.meters.webhook(event, tried.outcome.as_str());
+        let error = tried.error.as_deref().unwrap_or_default();
+        match tried.outcome {
+            Outcome::Delivered => {
+                tracing::debug!(task_id = %id, receiver, event, tries, "told of a task");
+            }
+            Outcome::Pending => {
+                tracing::info!(
+                    task_id = %id, receiver, event, tries, error,
+                    "could not tell of a task; it will be tried again"
+                );
+            }
+            Outcome::GivenUp => {
+                tracing::warn!(
+                    task_id = %id, receiver, event, tries, error,
+                    "gave up telling of a task"
+                );
+            }
         }
     }
 }

@@ -145,7 +145,7 @@ impl Engine {
             live.stop.fire(Cause::Cancelled(reason));
         }
         self.hub.wake(id);
-        self.announce();
+        self.announce(&view.record);
         Ok(view)
     }
 

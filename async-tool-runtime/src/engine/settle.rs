@@ -36,7 +36,7 @@ impl Engine {
                 if written.await {
                     self.tell_end(&live.record, &outcome);
                 }
-                self.announce();
+                self.announce(&live.record);
             }
             Verdict::Again(pause, message) => {
                 let history = live.history.close(AttemptEnd::Retried, Some(&message));

@@ -56,6 +56,7 @@ impl Engine {
             expired,
             purged,
             ready,
+            #[cfg_attr(not(feature = "webhook"), expect(unused, reason = "nobody is told"))]
             notices,
             next,
         } = reaped;
@@ -84,8 +85,9 @@ impl Engine {
         {
             self.hub.wake(id);
         }
+        #[cfg(feature = "webhook")]
         if notices {
-            self.announce();
+            self.notices.announce();
         }
         // Announcements of queued tasks may get lost.
         if ready {

@@ -44,7 +44,8 @@ pub(super) struct Delivery {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
+    /// It is tried again.
     Pending,
     Delivered,
     GivenUp,
@@ -52,7 +53,7 @@ pub(super) enum Outcome {
 
 impl Outcome {
     /// As metrics have it; a try after which there are others has failed.
-    pub(super) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "failed",
             Self::Delivered => "delivered",

@@ -11,9 +11,8 @@ use http::Uri;
 use tokio::time::{Instant, timeout};
 
 use super::body::body;
-use super::delivery::{Deliveries, Try};
+use super::delivery::{Deliveries, Outcome, Try};
 use super::event::{Event, Events};
-use super::observe::observe;
 use super::schedule::Schedule;
 use super::secret::Signer;
 use super::send::{Answer, Request, Transport};
@@ -21,7 +20,6 @@ use super::url::{Pattern, Rules, place};
 use crate::catalog::Entry;
 use crate::engine::{Clock, View};
 use crate::task::{TaskRecord, Timestamp};
-use crate::telemetry::Meters;
 
 /// What the caller's URL is called among those who are told.
 pub(super) const CALLBACK: &str = "callback";
@@ -61,6 +59,20 @@ pub(crate) struct Told {
     pub(crate) state: String,
     /// How long until the next try; none if nobody is left to be told.
     pub(crate) again: Option<Duration>,
+    /// What was sent now, for operators.
+    pub(crate) tried: Vec<Tried>,
+}
+
+/// What came of one message that was sent.
+#[derive(Debug)]
+pub(crate) struct Tried {
+    /// Who was told.
+    pub(crate) target: Arc<str>,
+    pub(crate) event: Event,
+    /// How often by now.
+    pub(crate) tries: u32,
+    pub(crate) outcome: Outcome,
+    pub(crate) error: Option<String>,
 }
 
 impl Hooks {
@@ -99,7 +111,6 @@ impl Hooks {
         entry: Option<&Entry>,
         now: Timestamp,
         clock: &Clock,
-        meters: &Meters,
     ) -> Told {
         let record = &view.record;
         let notice = record.notice.as_ref();
@@ -107,7 +118,11 @@ impl Hooks {
         let Some((event, since)) = Event::of(record) else {
             // What it asked has been answered. Its end is another notice.
             let state = deliveries.write();
-            return Told { state, again: None };
+            return Told {
+                state,
+                again: None,
+                tried: Vec::new(),
+            };
         };
 
         let targets = self.targets(record, event);
@@ -135,16 +150,24 @@ impl Hooks {
         let began = Instant::now();
         let tried = join_all(tries).await;
         let now = now.plus(began.elapsed());
-        for (name, tried) in tried {
-            let sent = tried != Try::Busy;
-            let delivery = deliveries.keep(&name, tried, &self.schedule, since, now);
-            if sent {
-                observe(meters, record.id, &name, event, delivery);
+        let mut sent = Vec::new();
+        for (target, tried) in tried {
+            let was_sent = tried != Try::Busy;
+            let delivery = deliveries.keep(&target, tried, &self.schedule, since, now);
+            if was_sent {
+                sent.push(Tried {
+                    target,
+                    event,
+                    tries: delivery.tries,
+                    outcome: delivery.outcome,
+                    error: delivery.error.clone(),
+                });
             }
         }
         Told {
             again: deliveries.again(now),
             state: deliveries.write(),
+            tried: sent,
         }
     }
 

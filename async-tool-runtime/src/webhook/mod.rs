@@ -65,7 +65,6 @@ mod config;
 mod delivery;
 mod event;
 mod hooks;
-mod observe;
 mod prepare;
 mod resolve;
 mod schedule;
@@ -76,6 +75,7 @@ mod tests;
 mod url;
 
 pub use config::{Endpoint, Host, Webhooks};
+pub(crate) use delivery::Outcome;
 pub use event::Event;
-pub(crate) use hooks::Hooks;
+pub(crate) use hooks::{Hooks, Tried};
 pub use resolve::Resolve;

@@ -4,6 +4,7 @@ mod config;
 mod fairness;
 mod questions;
 mod retries;
+mod sizes;
 mod telling;
 
 use std::sync::{Arc, Mutex};
@@ -95,7 +96,12 @@ impl Wire {
         let wire = self.clone();
         let hooks = webhooks.prepare_with(|_| Ok(Box::new(wire)));
         AsyncTools::builder()
-            .registry(Registry::new().with(SleepTool).with(questions::AskTool))
+            .registry(
+                Registry::new()
+                    .with(SleepTool)
+                    .with(questions::AskTool)
+                    .with(sizes::LargeTool),
+            )
             .hooks(hooks.unwrap_or_else(|problems| panic!("{problems:?}")))
     }
 }

@@ -112,7 +112,9 @@ impl Host {
         #[cfg(feature = "webhook")]
         let builder = match self.receiver {
             Some(receiver) => {
-                let hooks = crate::webhooks::local().allow_host(receiver.to_string());
+                let hooks = crate::webhooks::local()
+                    .allow_host(receiver.to_string())
+                    .timeout(Duration::from_secs(3));
                 builder.webhooks(hooks)
             }
             None => builder,
