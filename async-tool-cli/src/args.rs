@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use async_tool_runtime::store::{Cursor, Filter, Owner, Status, Timestamp};
 use async_tool_runtime::{Principal, TaskId};
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, RangedU64ValueParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 
 /// Looks at the tasks of an async-tool store, and acts on them.
@@ -119,7 +119,7 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "WHEN", value_parser = since)]
     pub(crate) since: Option<Since>,
     /// How many at most.
-    #[arg(long, value_name = "NUMBER", default_value_t = 50)]
+    #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = at_least_one())]
     pub(crate) limit: usize,
     /// Go on after this place, which the page before gave.
     #[arg(long, value_name = "PLACE", value_parser = place)]
@@ -250,6 +250,10 @@ fn place(text: &str) -> Result<Cursor, String> {
     parsed.ok_or_else(|| "no place that `list` gave".to_owned())
 }
 
+fn at_least_one() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..)
+}
+
 const ALL: [Status; 6] = [
     Status::Queued,
     Status::Working,
@@ -335,6 +339,7 @@ mod tests {
             ("show 0123", ErrorKind::ValueValidation),
             ("cancel", ErrorKind::MissingRequiredArgument),
             ("list --status done", ErrorKind::InvalidValue),
+            ("list --limit 0", ErrorKind::ValueValidation),
             ("purge --status working", ErrorKind::InvalidValue),
             ("watch --interval 1ms", ErrorKind::ValueValidation),
             (

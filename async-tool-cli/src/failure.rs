@@ -26,7 +26,7 @@ pub(crate) enum Failure {
     Unfit(String),
     /// The store failed. Exit status 1.
     Store(StoreError),
-    /// What was to be said could not be. Exit status 1.
+    /// What was to be said or asked could not be. Exit status 1.
     Output(io::Error),
 }
 
@@ -55,7 +55,7 @@ impl fmt::Display for Failure {
         match self {
             Self::Usage(message) | Self::Unfit(message) => f.write_str(&clean(message)),
             Self::Store(error) => f.write_str(&clean(&chain(error))),
-            Self::Output(error) => write!(f, "cannot write: {error}"),
+            Self::Output(error) => write!(f, "input or output failed: {error}"),
         }
     }
 }

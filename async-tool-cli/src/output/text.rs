@@ -48,14 +48,14 @@ fn is_command(character: char) -> bool {
         )
 }
 
-/// A duration in at most six characters up to a thousand days: `0.4s`, `12s`,
+/// A duration in at most six characters up to a thousand days: `400ms`, `12s`,
 /// `3m20s`, `2h05m`, `4d06h`.
 pub(crate) fn short(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match seconds {
         0 if duration.is_zero() => "0s".to_owned(),
-        0 => format!("0.{}s", (duration.subsec_millis() / 100).max(1)),
+        0 => format!("{}ms", duration.subsec_millis()),
         1..60 => format!("{seconds}s"),
         60..3600 => format!("{minutes}m{:02}s", seconds % 60),
         3600..86_400 => format!("{hours}h{:02}m", minutes % 60),
@@ -129,8 +129,8 @@ mod tests {
     fn durations_are_short() {
         for (millis, text) in [
             (0, "0s"),
-            (1, "0.1s"),
-            (999, "0.9s"),
+            (1, "1ms"),
+            (999, "999ms"),
             (59_999, "59s"),
             (60_000, "1m00s"),
             (3_599_000, "59m59s"),

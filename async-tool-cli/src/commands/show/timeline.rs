@@ -96,24 +96,23 @@ fn told(attempt: &AttemptHistory, now: Timestamp) -> String {
     if let Some(worker) = &attempt.worker {
         line.push_str(&format!(", worker {worker}"));
     }
-    let so_far = || Some(now.since(attempt.started_at?));
     let took = match attempt.end {
-        None => so_far(),
+        None => attempt.started_at.map(|started| now.since(started)),
         Some(_) => attempt.took,
     };
+    if let Some(took) = took {
+        line.push_str(&format!(", {}", short(took)));
+    }
     line.push_str(": ");
     line.push_str(match attempt.end {
         None => "goes on",
         Some(AttemptEnd::Completed) => "completed",
         Some(AttemptEnd::Failed) => "failed",
         Some(AttemptEnd::Cancelled) => "cancelled",
-        Some(AttemptEnd::Retried) => "is tried again",
+        Some(AttemptEnd::Retried) => "another one follows",
         Some(AttemptEnd::Interrupted) => "interrupted",
         Some(_) => "ended",
     });
-    if let Some(took) = took {
-        line.push_str(&format!(" after {}", short(took)));
-    }
     if let Some(reason) = &attempt.reason {
         line.push_str(&format!(" ({reason})"));
     }
@@ -168,14 +167,14 @@ mod tests {
             lines(&history(), Timestamp(260_000)),
             [
                 "(1 earlier attempt left out)",
-                "attempt 2, 1970-01-01T00:00:01.000Z, worker 1a2b3c4d: is tried again after 2m05s \
+                "attempt 2, 1970-01-01T00:00:01.000Z, worker 1a2b3c4d, 2m05s: another one follows \
                  (no \\u{1b}space)",
                 "  (2 earlier steps left out)",
-                "   +0.1s  fetch (recorded), 2s",
+                "  +100ms  fetch (recorded), 2s",
                 "  +1m05s  question 1, failed",
-                "attempt 3, 1970-01-01T00:03:20.000Z: goes on after 1m00s",
+                "attempt 3, 1970-01-01T00:03:20.000Z, 1m00s: goes on",
                 "     +0s  fetch (recorded), 0s, from an earlier attempt",
-                "   +0.1s  compile, goes on",
+                "   +10ms  compile, goes on",
             ]
         );
     }

@@ -65,7 +65,7 @@ impl<'a, 'b> Screen<'a, 'b> {
         let mut text = HOME.to_owned();
         // No line end after the last: it would scroll a screen that is full.
         for (number, line) in self.frame.iter().enumerate() {
-            let end = if number == 0 { "" } else { "\r\n" };
+            let end = if number == 0 { "" } else { "\n" };
             text.extend([end, line, CLEAR_LINE]);
         }
         text.push_str(CLEAR_REST);
