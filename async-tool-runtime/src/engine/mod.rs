@@ -4,13 +4,17 @@ mod admission;
 mod answer;
 mod attempt;
 mod beat;
+mod circuit;
 mod clock;
 mod dispatch;
 mod follow;
+mod health;
 mod initiate;
 mod inquiry;
 mod journal;
 mod query;
+mod quota;
+mod recent;
 mod settle;
 mod stop;
 mod stranded;
@@ -31,6 +35,10 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
+pub use health::{
+    CircuitHealth, CircuitState, Health, LeaseHealth, LeaseState, QueueHealth, StoreHealth,
+    ToolQueueHealth,
+};
 pub(crate) use initiate::{Initiate, Initiated};
 pub(crate) use query::{Asker, Reporter, Until, Wait};
 pub(crate) use timeout::Ends;
@@ -39,7 +47,11 @@ pub(crate) use view::View;
 use crate::catalog::Catalog;
 use crate::state::StateMap;
 use crate::store::{Store, StoreError};
+use circuit::Circuits;
+use health::Pulse;
 use inquiry::Parked;
+use quota::{PerPrincipal, Rate};
+use recent::Recent;
 use stop::Cause;
 use stranded::InUse;
 use watch::Hub;
@@ -60,6 +72,7 @@ pub(crate) struct Config {
     pub(crate) max_waiters: usize,
     pub(crate) max_subscriptions: usize,
     pub(crate) single_user: bool,
+    pub(crate) per_principal: PerPrincipal,
 }
 
 impl Config {
@@ -94,6 +107,7 @@ impl Default for Config {
             max_waiters: 10_000,
             max_subscriptions: 10_000,
             single_user: false,
+            per_principal: PerPrincipal::default(),
         }
     }
 }
@@ -110,6 +124,10 @@ pub(crate) struct Engine {
     waiters: Semaphore,
     /// Tasks that may be followed at the same time.
     followers: Arc<Semaphore>,
+    circuits: Circuits,
+    rate: Rate,
+    recent: Recent,
+    pulse: Pulse,
     in_use: InUse,
     parked: Parked,
     /// Poked when a deadline appears that the sweeper does not know of.
@@ -133,6 +151,10 @@ impl Engine {
         let config = config.clamped();
         let engine = Arc::new(Self {
             worker: Worker::new(&config, &catalog),
+            circuits: Circuits::of(&catalog),
+            rate: Rate::of(&config.per_principal),
+            recent: Recent::default(),
+            pulse: Pulse::default(),
             in_use: InUse::default(),
             parked: Parked::default(),
             waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),

@@ -76,7 +76,7 @@ pub(crate) struct Asker<'a> {
 
 impl Asker<'_> {
     /// A task of somebody else or of another tool does not exist for them.
-    fn may_see(&self, record: &TaskRecord) -> bool {
+    pub(super) fn may_see(&self, record: &TaskRecord) -> bool {
         let of_tool = self.tool.is_none_or(|tool| *tool == *record.tool);
         of_tool && record.principal.as_ref() == self.principal
     }
@@ -84,7 +84,7 @@ impl Asker<'_> {
 
 impl Engine {
     /// The task, as soon as what `wait` is for has happened or its time is
-    /// over.
+    /// over. Who asks again too early, and does not wait, is told the same.
     pub(crate) async fn status(
         self: &Arc<Self>,
         asker: Asker<'_>,
@@ -92,12 +92,19 @@ impl Engine {
         wait: Wait,
         reporter: Option<&mut dyn Reporter>,
     ) -> Result<View, Refusal> {
+        if wait.duration.is_zero()
+            && let Some(told) = self.recalled(asker, id)
+        {
+            return told;
+        }
+        let changes = self.hub.subscribe(id);
         let mut view = self.authorised(asker, id).await?;
         if !wait.until.is_over(&view) && !wait.duration.is_zero() {
             let waited = self.wait(id, wait, reporter).await?;
             view = waited.ok_or(Refusal::TaskNotFound)?;
         }
         self.explain(&mut view).await;
+        self.remember(&view, changes);
         Ok(view)
     }
 

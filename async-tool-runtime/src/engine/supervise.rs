@@ -8,7 +8,8 @@ use tracing::Instrument;
 
 use super::Engine;
 use super::admission::Slot;
-use super::attempt::{Attempt, Clocks, drive, run};
+use super::attempt::{Attempt, Clocks, Ended, drive, run};
+use super::circuit::Pass;
 use super::inquiry::EngineDesk;
 use super::journal::EngineJournal;
 use super::stop::Cause;
@@ -32,7 +33,13 @@ pub(super) enum Verdict {
 
 impl Engine {
     /// Starts a task; `claimed` is when its claim was sent.
-    pub(super) fn execute(self: &Arc<Self>, record: TaskRecord, slot: Slot, claimed: Instant) {
+    pub(super) fn execute(
+        self: &Arc<Self>,
+        record: TaskRecord,
+        slot: Slot,
+        pass: Pass,
+        claimed: Instant,
+    ) {
         let Some(entry) = self.catalog.get(&record.tool).cloned() else {
             // Only tools of the catalog are claimed.
             return;
@@ -42,7 +49,7 @@ impl Engine {
         let clocks = Clocks::of(&record, &entry);
         let progress = Progress::new(move || hub.wake(id));
         let log = TaskLog::new(record.attempt, self.clock.clone());
-        let live = Live::new(record, slot, &clocks, progress, log, claimed);
+        let live = Live::new(record, slot, pass, &clocks, progress, log, claimed);
         let live = Arc::new(live);
         let span = tracing::info_span!(
             "task",
@@ -53,6 +60,8 @@ impl Engine {
         let Some(earlier) = self.worker.add(Arc::clone(&live)) else {
             return;
         };
+        // What was told of it as queued is over.
+        self.hub.wake(id);
         let engine = Arc::clone(self);
         let supervise = async move {
             let _over = live.over.clone().drop_guard();
@@ -79,8 +88,8 @@ impl Engine {
 
     async fn supervise(self: Arc<Self>, entry: Arc<Entry>, live: Arc<Live>, clocks: Clocks) {
         let started = Instant::now();
-        let (outcome, unstoppable) = if let Some(cause) = live.stop.cause() {
-            (cause.outcome(), None)
+        let ended = if let Some(cause) = live.stop.cause() {
+            Ended::stopped(cause)
         } else {
             let attempt = run(
                 Arc::clone(&entry),
@@ -92,17 +101,18 @@ impl Engine {
             let attempt = tokio::spawn(attempt.in_current_span());
             drive(attempt, &live.stop, &clocks).await
         };
+        self.judge(&live, ended.success);
         // What people took to answer says nothing of when a slot becomes free.
         if !entry.descriptor.interactive {
             self.worker.slots.observe(&entry.name, started.elapsed());
         }
 
-        let verdict = outcome.and_then(|outcome| {
+        let verdict = ended.outcome.and_then(|outcome| {
             let (retry, cause) = (entry.descriptor.retry.as_ref(), live.stop.cause());
             verdict(outcome, &live.record, cause, retry, clocks.deadline)
         });
         tracing::debug!(?verdict, "the attempt ended");
-        match (verdict, unstoppable) {
+        match (verdict, ended.unstoppable) {
             (Some(verdict), None) => {
                 self.settle(&live, verdict, false).await;
                 self.leave(&live);

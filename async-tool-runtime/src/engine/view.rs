@@ -127,6 +127,12 @@ impl Engine {
         Ok(record.map(|record| self.seen(record)))
     }
 
+    /// Whether a task runs here, so that the store has nothing more to say.
+    pub(super) fn has_at_hand(&self, id: TaskId) -> bool {
+        let live = self.worker.get(id);
+        live.is_some_and(|live| !live.waiting.is_stored())
+    }
+
     /// What the store had of a task, and what is known of it here.
     pub(super) fn seen(&self, record: TaskRecord) -> View {
         let now = self.clock.now();

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::admission::{Slot, Slots};
 use super::attempt::Clocks;
+use super::circuit::Pass;
 use super::inquiry::Waiting;
 use super::stop::{Cause, Stop};
 use super::timeout::Timeout;
@@ -104,6 +105,8 @@ pub(crate) struct Live {
     pub(crate) reports: AtomicU64,
     /// What it asks its caller, and its slot.
     pub(crate) waiting: Waiting,
+    /// Where to report how it ended.
+    pub(crate) pass: Pass,
     pub(crate) timeout: Option<Arc<Timeout>>,
     /// What the store added to the revision: questions and answers.
     raised: AtomicU64,
@@ -114,6 +117,7 @@ impl Live {
     pub(crate) fn new(
         record: TaskRecord,
         slot: Slot,
+        pass: Pass,
         clocks: &Clocks,
         progress: Progress,
         log: TaskLog,
@@ -128,6 +132,7 @@ impl Live {
             stop: Stop::default(),
             reports: AtomicU64::new(0),
             waiting: Waiting::new(slot, record.input.clone()),
+            pass,
             timeout: clocks.timeout.clone(),
             raised: AtomicU64::new(0),
             record,

@@ -216,8 +216,8 @@ pub(crate) fn error(refusal: Refusal) -> ErrorData {
         }
         Refusal::Unauthenticated => ErrorData::invalid_request(message, None),
         _ => {
-            if let Some(after) = refusal.retry_after() {
-                message.push_str(&format!(" ({} s)", after.as_secs().max(1)));
+            if let Some(seconds) = refusal.retry_after_seconds() {
+                message.push_str(&format!(" ({seconds} s)"));
             }
             ErrorData::internal_error(message, None)
         }
