@@ -14,6 +14,7 @@ use crate::server::{
 use crate::state::StateMap;
 use crate::store::{MemoryStore, OpenStore};
 use crate::task::Principal;
+use crate::telemetry::Settings;
 use crate::tool::AsyncTool;
 
 /// Configures an [`AsyncTools`] server; see [`AsyncTools::builder`].
@@ -33,6 +34,7 @@ pub struct AsyncToolsBuilder {
     principal: PrincipalRule,
     identity: ServerIdentity,
     surfaces: Surfaces,
+    pub(crate) telemetry: Settings,
 }
 
 impl Default for AsyncToolsBuilder {
@@ -49,6 +51,7 @@ impl Default for AsyncToolsBuilder {
             principal: PrincipalRule::default(),
             identity: ServerIdentity::default(),
             surfaces: Surface::Family.into(),
+            telemetry: Settings::default(),
         }
     }
 }
@@ -295,6 +298,8 @@ impl AsyncToolsBuilder {
         let finds_principals = self.principal.find.is_some();
         problems.extend(self.config.per_principal.problems(finds_principals));
 
+        problems.extend(self.telemetry.problems());
+
         let mut catalog = Catalog::default();
         let mut missing = Vec::new();
         for tool in registry.tools() {
@@ -364,7 +369,9 @@ impl AsyncToolsBuilder {
                 problems: vec![format!("the store cannot be opened: {error}")],
                 source: Some(error),
             })?;
-        let engine = Engine::start(self.config, catalog, self.state, store, clock);
+        let tools: Vec<_> = catalog.iter().map(|entry| entry.name.clone()).collect();
+        let telemetry = self.telemetry.start(&tools);
+        let engine = Engine::start(self.config, catalog, self.state, store, clock, telemetry);
         let server = ToolServer {
             engine,
             families,

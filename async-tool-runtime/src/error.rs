@@ -97,8 +97,9 @@ impl ToolError {
         self
     }
 
-    /// Says whether the error counts as a failure of the tool for its
-    /// [circuit breaker](crate::Circuit); it does unless said otherwise.
+    /// Says whether the error counts as a failure of the tool, for its
+    /// [circuit breaker](crate::Circuit) and for alerts; it does unless said
+    /// otherwise.
     ///
     /// For errors that a tool in good order gives: what was asked for does not
     /// exist, the code to compile has a mistake.
@@ -124,7 +125,7 @@ impl ToolError {
         self.facts.retryable
     }
 
-    /// Whether it counts as a failure of the tool for its circuit breaker.
+    /// Whether it counts as a failure of the tool.
     pub fn is_counted(&self) -> bool {
         self.facts.counted
     }

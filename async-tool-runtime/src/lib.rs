@@ -64,4 +64,5 @@ pub use store::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use store::{RedisStore, RedisStoreBuilder};
 pub use task::{InvalidTaskId, Principal, TaskId};
+pub use telemetry::{Alert, AlertEvent, TraceContext};
 pub use tool::{AsyncTool, Call};

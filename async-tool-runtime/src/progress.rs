@@ -306,7 +306,10 @@ impl Progress {
         self.cell.current.store(0, Ordering::Relaxed);
         self.cell.total.store(UNSET, Ordering::Relaxed);
         self.cell.given.store(UNSET, Ordering::Relaxed);
+        let name = text.present().map(|(_, step)| step.name.clone());
         drop(text);
+        // Shows on the attempt's span when it was.
+        tracing::debug!(step = name, "a step begins");
         self.touch();
         (self.cell.on_step)();
     }

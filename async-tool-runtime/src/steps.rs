@@ -11,10 +11,12 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
+use tracing::Instrument;
 
 use crate::context::TaskContext;
 use crate::error::{BoxError, DEFAULT_CODE, Facts, ToolError, facts_of};
 use crate::store::{Refused, StepRecord, StoreError};
+use crate::telemetry::spans;
 
 /// Most steps that a task records.
 const MAX_STEPS: usize = 200;
@@ -49,9 +51,18 @@ where
     if task.is_cancelled() {
         return Err(StepError(Kind::Cancelled));
     }
-    let result = body().await.map_err(|error| StepError(Kind::Body(error)))?;
-    let json = encode::<T>(name, &result)?;
-    steps.record(StepRecord::new(name, json)).await?;
+    let span = spans::step(name);
+    let step = async {
+        let result = body().await.map_err(|error| StepError(Kind::Body(error)))?;
+        let json = encode::<T>(name, &result)?;
+        steps.record(StepRecord::new(name, json)).await?;
+        Ok(result)
+    };
+    let done = step.instrument(span.clone()).await;
+    if done.is_err() {
+        spans::step_failed(&span);
+    }
+    let result = done?;
     begun.keep();
     Ok(result)
 }

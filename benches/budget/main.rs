@@ -19,6 +19,7 @@ mod load;
 mod memory;
 mod process;
 mod restart;
+mod soak;
 mod status;
 #[cfg(all(unix, feature = "postgres", feature = "redis"))]
 mod stores;
@@ -59,6 +60,8 @@ fn main() -> ExitCode {
     }
     let modes: Vec<&str> = modes.iter().map(String::as_str).collect();
     let outcome = match &*modes {
+        [soak::SERVE, file] => in_runtime(soak::serve(file)),
+        ["soak"] => minutes(&options).and_then(|minutes| in_runtime(soak::run(minutes))),
         [process::SERVE, file, slots] => in_runtime(process::serve(file, slots)),
         [mode] => run(mode),
         [] => each_by_itself(MODES),
@@ -70,6 +73,26 @@ fn main() -> ExitCode {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// For how long to soak: `--minutes=N`.
+fn minutes(options: &[String]) -> Result<u64, BoxError> {
+    const UNLESS_SAID_OTHERWISE: u64 = 5;
+    const MOST: u64 = 24 * 60;
+    let given = options
+        .iter()
+        .find_map(|option| option.strip_prefix("--minutes="));
+    let minutes = match given {
+        Some(given) => given
+            .parse()
+            .map_err(|_| format!("`--minutes={given}` is no whole number"))?,
+        None => UNLESS_SAID_OTHERWISE,
+    };
+    if (1..=MOST).contains(&minutes) {
+        Ok(minutes)
+    } else {
+        Err(format!("--minutes is between 1 and {MOST}").into())
     }
 }
 

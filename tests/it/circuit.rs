@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_tool::testing::{Answer, TestServer};
 use async_tool::{AsyncTools, AsyncToolsBuilder, Registry, TaskContext, ToolError, async_tool};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -366,4 +367,26 @@ async fn health_tells_of_breakers_that_are_not_closed() {
     );
     run(&server, "well").await;
     assert_eq!(circuits().await, json!([]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_metric_tells_the_state() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _local = metrics::set_default_local_recorder(&recorder);
+    let server = start().await;
+    let state = || {
+        let scraped = recorder.handle().render();
+        let mut lines = scraped.lines();
+        let name = "mcp_async_circuit_state{tool=\"shaky\"} ";
+        let found = lines.find_map(|line| line.strip_prefix(name).map(str::to_owned));
+        assert!(!scraped.contains("mcp_async_circuit_state{tool=\"other\"}"));
+        found.expect("it is told from the start")
+    };
+    assert_eq!(state(), "0");
+    open(&server).await;
+    assert_eq!(state(), "2");
+    sleep(COOL_DOWN + Duration::from_millis(1)).await;
+    assert_eq!(state(), "1");
+    run(&server, "well").await;
+    assert_eq!(state(), "0");
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_tool::testing::{Answer, TestServer};
 use async_tool::{MemoryStore, Principal};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -132,4 +133,48 @@ async fn what_runs_here_is_told_as_it_is() {
         sleep(Duration::from_secs(2)).await;
     }
     assert!(seen.is_sorted_by(|left, right| left < right), "{seen:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn early_calls_are_counted_wherever_the_task_runs() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _local = metrics::set_default_local_recorder(&recorder);
+    let server = TestServer::start(builder().slots(1)).await;
+    let long = json!({ "millis": 3_600_000 });
+    let running = server.call("nap_initiate", long.clone()).await;
+    let queued = server.call("nap_initiate", long).await;
+    for _ in 0..3 {
+        status(&server, &running).await;
+        status(&server, &queued).await;
+    }
+    sleep(Duration::from_secs(40)).await;
+    for _ in 0..2 {
+        status(&server, &running).await;
+        status(&server, &queued).await;
+    }
+    let scraped = recorder.handle().render();
+    for (early, count) in [("true", 8), ("false", 2)] {
+        let line =
+            format!("mcp_async_status_calls_total{{tool=\"nap\",early=\"{early}\"}} {count}\n");
+        assert!(scraped.contains(&line), "{line}{scraped}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_waiting_call_was_told_is_not_taken_back() {
+    let store = MemoryStore::new();
+    let deaf = Flaky::new(store.clone());
+    let server = TestServer::start(builder().store(deaf.clone()).slots(0)).await;
+    // It hears of no change that another replica makes.
+    deaf.silence();
+    let task = server
+        .call("nap_initiate", json!({ "millis": 60_000 }))
+        .await;
+    sleep(Duration::from_secs(20)).await;
+    assert_eq!(status(&server, &task).await["status"], "queued");
+    let _other = TestServer::start(builder().store(store)).await;
+    let waits = json!({ "task_id": task.id(), "wait_seconds": 3, "until": "step" });
+    let told = server.call("nap_status", waits).await;
+    assert_eq!(told["status"], "working", "{}", told.text);
+    assert_eq!(status(&server, &task).await["status"], "working");
 }

@@ -39,7 +39,7 @@ mod schemas;
 mod sharing;
 mod shutdown;
 mod subscriptions;
-
+mod telemetry;
 mod tools;
 mod upgrades;
 mod waiting;

@@ -15,7 +15,7 @@ use super::worker::Live;
 use crate::catalog::Catalog;
 use crate::descriptor::Circuit;
 use crate::store::Want;
-use crate::telemetry::Window;
+use crate::telemetry::{CircuitGauge, Meters, Window};
 
 /// The breakers of this worker, of the tools that have one.
 #[derive(Debug, Default)]
@@ -25,6 +25,7 @@ pub(crate) struct Circuits(HashMap<Arc<str>, Arc<Breaker>>);
 struct Breaker {
     tool: Arc<str>,
     circuit: Circuit,
+    gauge: CircuitGauge,
     state: Mutex<State>,
 }
 
@@ -58,16 +59,14 @@ pub(crate) enum Tripped {
 }
 
 impl Circuits {
-    pub(crate) fn of(catalog: &Catalog) -> Self {
-        let breaker = |entry: &crate::catalog::Entry| {
-            let breaker = Breaker {
-                tool: Arc::clone(&entry.name),
-                circuit: entry.descriptor.circuit?,
-                state: Mutex::new(State::closed(entry.descriptor.circuit?.window)),
-            };
-            Some((Arc::clone(&entry.name), Arc::new(breaker)))
-        };
-        Self(catalog.iter().filter_map(|entry| breaker(entry)).collect())
+    pub(crate) fn of(catalog: &Catalog, meters: &Meters) -> Self {
+        let breakers = catalog.iter().filter_map(|entry| {
+            let circuit = entry.descriptor.circuit?;
+            let tool = Arc::clone(&entry.name);
+            let breaker = Breaker::new(Arc::clone(&tool), circuit, meters.circuit(&tool));
+            Some((tool, Arc::new(breaker)))
+        });
+        Self(breakers.collect())
     }
 
     /// Why nothing of this tool may begin at the moment. None: something may.
@@ -174,6 +173,16 @@ impl Drop for Pass {
 }
 
 impl Breaker {
+    fn new(tool: Arc<str>, circuit: Circuit, gauge: CircuitGauge) -> Self {
+        gauge.closed();
+        Self {
+            tool,
+            circuit,
+            gauge,
+            state: Mutex::new(State::closed(circuit.window)),
+        }
+    }
+
     fn pass(self: &Arc<Self>) -> Option<Pass> {
         let mut state = self.state();
         if state.tripped().is_some() {
@@ -212,7 +221,7 @@ impl Breaker {
             Phase::HalfOpen { .. } if success => {
                 tracing::info!(tool = %self.tool, "the circuit breaker has closed");
                 state.window.clear();
-                state.turn(Phase::Closed);
+                self.turn(&mut state, Phase::Closed);
                 None
             }
             Phase::HalfOpen { .. } => {
@@ -225,8 +234,18 @@ impl Breaker {
 
     fn open(&self, state: &mut State, now: Instant) -> Instant {
         let until = now + self.circuit.cool_down.min(FAR);
-        state.turn(Phase::Open(until));
+        self.turn(state, Phase::Open(until));
         until
+    }
+
+    fn turn(&self, state: &mut State, phase: Phase) {
+        match phase {
+            Phase::Closed => self.gauge.closed(),
+            Phase::Open(_) => self.gauge.open(),
+            Phase::HalfOpen { .. } => self.gauge.half_open(),
+        }
+        state.phase = phase;
+        state.generation += 1;
     }
 
     fn end_probe(&self, generation: u64) {
@@ -245,7 +264,7 @@ impl Breaker {
             && until <= Instant::now()
         {
             tracing::info!(tool = %self.tool, "the circuit breaker is half-open");
-            state.turn(Phase::HalfOpen { probing: false });
+            self.turn(&mut state, Phase::HalfOpen { probing: false });
         }
         state
     }
@@ -258,11 +277,6 @@ impl State {
             generation: 0,
             window: Window::new(window.min(FAR), Instant::now()),
         }
-    }
-
-    fn turn(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.generation += 1;
     }
 
     fn tripped(&self) -> Option<Tripped> {
@@ -280,6 +294,8 @@ impl State {
 impl Engine {
     /// Tells the breaker of a tool what an attempt came to.
     pub(super) fn judge(self: &Arc<Self>, live: &Live, success: Option<bool>) {
+        let excused = success.is_none() && live.stop.cause().is_none();
+        live.excused.store(excused, Ordering::Release);
         let Some(until) = live.pass.report(success) else {
             return;
         };
@@ -301,11 +317,7 @@ mod tests {
 
     fn breaker() -> Arc<Breaker> {
         let circuit = Circuit::new(0.5, Duration::from_secs(60), COOL_DOWN).minimum(2);
-        Arc::new(Breaker {
-            tool: "tool".into(),
-            circuit,
-            state: Mutex::new(State::closed(circuit.window)),
-        })
+        Arc::new(Breaker::new("tool".into(), circuit, CircuitGauge::silent()))
     }
 
     async fn half_open(breaker: &Arc<Breaker>) {

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::circuit::Tripped;
+use super::watch::Subscription;
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
 use crate::refusal::{Problem, Refusal};
-use crate::store::{Admission, Created, Limit, NewTask, Status, StoreError, TaskId};
-use crate::task::{ConcurrencyLimit, Fingerprint, Principal, TaskKey};
+use crate::store::{Admission, Created, Limit, NewTask, Status, StoreError, TaskId, TaskRecord};
+use crate::task::{ConcurrencyLimit, Fingerprint, Origin, Principal, TaskKey};
+use crate::telemetry::TraceContext;
 use crate::tool::DecodeError;
 
 /// A call of a tool, its arguments checked against the advertised schema and
@@ -22,6 +25,8 @@ pub(crate) struct Initiate {
     pub(crate) arguments: Map<String, Value>,
     pub(crate) key: Option<String>,
     pub(crate) max_wait: Option<Duration>,
+    /// Where in its caller's trace the call is.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 /// An accepted call.
@@ -40,13 +45,53 @@ impl Engine {
     ///
     /// A task that is being created when the future is dropped is created and
     /// executed all the same; its caller finds it by its key.
-    pub(crate) async fn initiate(self: &Arc<Self>, call: Initiate) -> Result<Initiated, Refusal> {
+    pub(crate) async fn initiate(
+        self: &Arc<Self>,
+        mut call: Initiate,
+    ) -> Result<Initiated, Refusal> {
+        let entry = Arc::clone(&call.entry);
+        let told = self.telemetry.initiating(&entry.name, &mut call.trace);
+        let accepted = self.accept(call).instrument(told.span.clone()).await;
+        let outcome = accepted
+            .as_ref()
+            .map(|(record, changes)| (record, changes.is_none()));
+        self.telemetry.initiated(&entry.name, &told, outcome);
+        let (record, changes) = accepted?;
+        let replayed = changes.is_none();
+
+        let id = record.id;
+        let now = self.clock.now();
+        let first = View::stored(record, now);
+        let view = match entry.descriptor.inline {
+            Some(duration) if !first.is_done() => {
+                let wait = Wait {
+                    duration,
+                    until: Until::Done,
+                    since: None,
+                };
+                self.wait(id, wait, None).await?.unwrap_or(first)
+            }
+            _ => first,
+        };
+        if let Some(changes) = changes {
+            self.remember(&view, changes);
+        }
+        Ok(Initiated { view, replayed })
+    }
+
+    /// The task of a call, and its changes since before it was created; none if
+    /// it was there already.
+    async fn accept(
+        self: &Arc<Self>,
+        call: Initiate,
+    ) -> Result<(TaskRecord, Option<Subscription>), Refusal> {
         let Initiate {
             entry,
             principal,
             arguments,
             key,
             max_wait,
+            trace,
         } = call;
         let arguments = Value::Object(arguments);
         let text = arguments.to_string();
@@ -73,6 +118,10 @@ impl Engine {
             Some(refusal) if !may_exist => return Err(refusal),
             closed => closed,
         };
+        let mut origin = Origin::new();
+        if let Some(trace) = &trace {
+            trace.leave_in(&mut origin);
+        }
         let new = NewTask {
             // Without a principal nobody knows whose tasks they are.
             dedupe: shared.then_some(fingerprint).flatten(),
@@ -80,6 +129,7 @@ impl Engine {
             max_attempts: entry.descriptor.max_attempts(),
             principal,
             key,
+            origin: (!origin.is_empty()).then(|| Arc::new(origin)),
             ..NewTask::new(
                 TaskId::random(),
                 Arc::clone(&entry.name),
@@ -94,34 +144,15 @@ impl Engine {
         let tool = Arc::clone(&entry.name);
         let (open, queue) = (closed.is_none(), entry.descriptor.queue);
         let created = async move { engine.create(new, tool, open, queue).await };
-        let (record, replayed) = match Self::detached(created).await? {
-            Created::New(record) => (record, false),
-            Created::Existing(record) => (record, true),
-            Created::Conflict(id) => return Err(Refusal::IdempotencyConflict(id)),
-            Created::Full(_) if self.is_draining() => return Err(Refusal::ShuttingDown),
+        match Self::detached(created).await? {
+            Created::New(record) => Ok((record, Some(changes))),
+            Created::Existing(record) => Ok((record, None)),
+            Created::Conflict(id) => Err(Refusal::IdempotencyConflict(id)),
+            Created::Full(_) if self.is_draining() => Err(Refusal::ShuttingDown),
             Created::Full(limit) => {
-                return Err(closed.unwrap_or_else(|| self.overloaded(limit, &entry.name)));
+                Err(closed.unwrap_or_else(|| self.overloaded(limit, &entry.name)))
             }
-        };
-
-        let id = record.id;
-        let now = self.clock.now();
-        let first = View::stored(record, now);
-        let view = match entry.descriptor.inline {
-            Some(duration) if !first.is_done() => {
-                let wait = Wait {
-                    duration,
-                    until: Until::Done,
-                    since: None,
-                };
-                self.wait(id, wait, None).await?.unwrap_or(first)
-            }
-            _ => first,
-        };
-        if !replayed {
-            self.remember(&view, changes);
         }
-        Ok(Initiated { view, replayed })
     }
 
     /// Why no new task of this tool is accepted at the moment. None: it is.

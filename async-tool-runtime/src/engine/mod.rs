@@ -20,6 +20,7 @@ mod stop;
 mod stranded;
 mod supervise;
 mod sweep;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -32,6 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
@@ -47,6 +49,7 @@ pub(crate) use view::View;
 use crate::catalog::Catalog;
 use crate::state::StateMap;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Telemetry;
 use circuit::Circuits;
 use health::Pulse;
 use inquiry::Parked;
@@ -118,6 +121,7 @@ pub(crate) struct Engine {
     pub(crate) catalog: Catalog,
     state: Arc<StateMap>,
     store: Arc<dyn Store>,
+    pub(crate) telemetry: Telemetry,
     clock: Clock,
     hub: Arc<Hub>,
     worker: Worker,
@@ -147,11 +151,12 @@ impl Engine {
         state: StateMap,
         store: Arc<dyn Store>,
         clock: Clock,
+        telemetry: Telemetry,
     ) -> Arc<Self> {
         let config = config.clamped();
         let engine = Arc::new(Self {
             worker: Worker::new(&config, &catalog),
-            circuits: Circuits::of(&catalog),
+            circuits: Circuits::of(&catalog, &telemetry.meters),
             rate: Rate::of(&config.per_principal),
             recent: Recent::default(),
             pulse: Pulse::default(),
@@ -164,7 +169,8 @@ impl Engine {
             config,
             catalog,
             state: Arc::new(state),
-            store,
+            store: telemetry.measured(store),
+            telemetry,
             clock,
             hub: Arc::default(),
             sweep: Notify::new(),
@@ -203,7 +209,7 @@ impl Engine {
     async fn detached<T: Send + 'static>(
         call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        tokio::spawn(call)
+        tokio::spawn(call.in_current_span())
             .await
             .unwrap_or_else(|error| Err(died().with_source(error)))
     }

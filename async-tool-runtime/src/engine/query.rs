@@ -12,7 +12,7 @@ use super::stop::Cause;
 use super::{Engine, View};
 use crate::log::tail;
 use crate::refusal::Refusal;
-use crate::store::{Cursor, Filter, LogLine, StoreError};
+use crate::store::{CancelAck, Cursor, Filter, LogLine, Outcome, StoreError};
 use crate::task::{Principal, TaskId, TaskRecord};
 
 /// How long `cancel` waits for the end.
@@ -84,7 +84,7 @@ impl Asker<'_> {
 
 impl Engine {
     /// The task, as soon as what `wait` is for has happened or its time is
-    /// over. Who asks again too early, and does not wait, is told the same.
+    /// over.
     pub(crate) async fn status(
         self: &Arc<Self>,
         asker: Asker<'_>,
@@ -92,11 +92,6 @@ impl Engine {
         wait: Wait,
         reporter: Option<&mut dyn Reporter>,
     ) -> Result<View, Refusal> {
-        if wait.duration.is_zero()
-            && let Some(told) = self.recalled(asker, id)
-        {
-            return told;
-        }
         let changes = self.hub.subscribe(id);
         let mut view = self.authorised(asker, id).await?;
         if !wait.until.is_over(&view) && !wait.duration.is_zero() {
@@ -142,9 +137,12 @@ impl Engine {
         }
         let store = Arc::clone(&self.store);
         let sent = Arc::clone(&reason);
-        Self::detached(async move { store.request_cancel(id, sent).await })
+        let asked = Self::detached(async move { store.request_cancel(id, sent).await })
             .await?
             .ok_or(Refusal::TaskNotFound)?;
+        if asked == CancelAck::Ended {
+            self.tell_end(&view.record, &Outcome::Cancelled(Arc::clone(&reason)), true);
+        }
         if let Some(live) = self.worker.get(id) {
             live.stop.fire(Cause::Cancelled(reason));
         }
@@ -210,6 +208,7 @@ impl Engine {
             tracing::warn!("too many waiting calls; answering at once");
             return self.view(id).await;
         };
+        let _counted = self.telemetry.meters.waiting();
         let mut changes = self.hub.subscribe(id);
         let started = Instant::now();
         let end = started + wait.duration.min(FAR);

@@ -11,9 +11,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::watch::Subscription;
-use super::{Asker, Engine, View};
+use super::{Asker, Engine, View, Wait};
 use crate::refusal::Refusal;
-use crate::task::TaskId;
+use crate::task::{TaskId, TaskRecord};
 
 /// Most tasks whose last answer is remembered (invariant 11); of more, early
 /// calls are answered like any other.
@@ -36,7 +36,8 @@ struct Inner {
 struct Answer {
     /// When the caller was advised to ask again.
     ask_after: Instant,
-    /// None: it runs here, where what there is to tell is at hand.
+    /// None: it runs here, where what there is to tell is at hand, or it was
+    /// something else that is old by now.
     stored: Option<(Arc<View>, Subscription)>,
 }
 
@@ -77,22 +78,42 @@ impl Recent {
         }
     }
 
+    /// Forgets what a read has shown to be old: word of a change may get lost,
+    /// and what was told since must not be taken back.
+    pub(super) fn compare(&self, record: &TaskRecord) {
+        let mut recent = self.inner();
+        if let Some(answer) = recent.answers.get_mut(&record.id)
+            && let Some((view, _)) = &answer.stored
+            && (view.record.revision, view.record.status) != (record.revision, record.status)
+        {
+            answer.stored = None;
+        }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Engine {
-    /// The answer to a call that does not wait and comes too early, if it need
-    /// not be looked for.
-    pub(super) fn recalled(&self, asker: Asker<'_>, id: TaskId) -> Option<Result<View, Refusal>> {
-        let (_early, told) = self.recent.recall(id);
-        let told = told.filter(|_| !self.has_at_hand(id))?;
-        Some(if asker.may_see(&told.record) {
-            Ok(View::clone(&told))
-        } else {
-            Err(Refusal::TaskNotFound)
-        })
+    /// The task, for a client that looks how it is. Who looks again sooner than
+    /// advised is told the same, unless the task is known to have changed.
+    ///
+    /// Not for whoever goes on from what the task is: another replica may have
+    /// changed it, and its word of that be under way.
+    pub(crate) async fn poll(
+        self: &Arc<Self>,
+        asker: Asker<'_>,
+        id: TaskId,
+    ) -> Result<View, Refusal> {
+        let (early, told) = self.recent.recall(id);
+        let view = match told.filter(|_| !self.has_at_hand(id)) {
+            Some(told) if asker.may_see(&told.record) => View::clone(&told),
+            Some(_) => return Err(Refusal::TaskNotFound),
+            None => self.status(asker, id, Wait::none(), None).await?,
+        };
+        self.telemetry.meters.status_call(&view.record.tool, early);
+        Ok(view)
     }
 
     /// Remembers what is told of a task. `changes` are those since before it was

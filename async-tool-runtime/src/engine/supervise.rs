@@ -22,6 +22,7 @@ use crate::log::TaskLog;
 use crate::progress::Progress;
 use crate::steps::{Standing, StepBook};
 use crate::store::{Outcome, TaskRecord};
+use crate::telemetry::spans;
 
 /// What becomes of a task after an attempt.
 #[derive(Debug)]
@@ -51,24 +52,20 @@ impl Engine {
         let log = TaskLog::new(record.attempt, self.clock.clone());
         let live = Live::new(record, slot, pass, &clocks, progress, log, claimed);
         let live = Arc::new(live);
-        let span = tracing::info_span!(
-            "task",
-            tool = %entry.name,
-            task_id = %id,
-            attempt = live.record.attempt
-        );
         let Some(earlier) = self.worker.add(Arc::clone(&live)) else {
             return;
         };
         // What was told of it as queued is over.
         self.hub.wake(id);
         let engine = Arc::clone(self);
+        let (span, running) = self.telemetry.attempt(&live.record);
         let supervise = async move {
+            let _running = running;
             let _over = live.over.clone().drop_guard();
             alone(&earlier, &live).await;
             engine.known_to_be_ours(&live).await;
-            let (running, ended) = (Arc::clone(&live), Arc::clone(&engine));
-            engine.supervise(entry, running, clocks.begin()).await;
+            let (attempt, ended) = (Arc::clone(&live), Arc::clone(&engine));
+            engine.supervise(entry, attempt, clocks.begin()).await;
             // Taken until the body has really stopped.
             ended.end_slot(&live);
         };
@@ -101,17 +98,21 @@ impl Engine {
             let attempt = tokio::spawn(attempt.in_current_span());
             drive(attempt, &live.stop, &clocks).await
         };
+        let took = started.elapsed();
+        self.telemetry.meters.tool(&entry.name).attempt_ended(took);
+        spans::attempt_ended(ended.outcome.as_ref());
         self.judge(&live, ended.success);
         // What people took to answer says nothing of when a slot becomes free.
         if !entry.descriptor.interactive {
-            self.worker.slots.observe(&entry.name, started.elapsed());
+            self.worker.slots.observe(&entry.name, took);
         }
 
         let verdict = ended.outcome.and_then(|outcome| {
             let (retry, cause) = (entry.descriptor.retry.as_ref(), live.stop.cause());
             verdict(outcome, &live.record, cause, retry, clocks.deadline)
         });
-        tracing::debug!(?verdict, "the attempt ended");
+        let again = matches!(verdict, Some(Verdict::Again(..)));
+        tracing::debug!(again, "the attempt ended");
         match (verdict, ended.unstoppable) {
             (Some(verdict), None) => {
                 self.settle(&live, verdict, false).await;
@@ -160,6 +161,7 @@ impl Engine {
             principal: record.principal.clone(),
             deadline: record.deadline.into(),
             ends: clocks.ends(),
+            trace: spans::place(record),
         };
         TaskContext::new(
             facts,

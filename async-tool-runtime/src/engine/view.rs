@@ -124,7 +124,10 @@ impl Engine {
             return Ok(Some(View::live(live, self.clock.now())));
         }
         let record = self.store.get(id).await?;
-        Ok(record.map(|record| self.seen(record)))
+        Ok(record.map(|record| {
+            self.recent.compare(&record);
+            self.seen(record)
+        }))
     }
 
     /// Whether a task runs here, so that the store has nothing more to say.

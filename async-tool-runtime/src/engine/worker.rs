@@ -107,6 +107,8 @@ pub(crate) struct Live {
     pub(crate) waiting: Waiting,
     /// Where to report how it ended.
     pub(crate) pass: Pass,
+    /// What it failed with does not speak against the tool.
+    pub(crate) excused: AtomicBool,
     pub(crate) timeout: Option<Arc<Timeout>>,
     /// What the store added to the revision: questions and answers.
     raised: AtomicU64,
@@ -133,6 +135,7 @@ impl Live {
             reports: AtomicU64::new(0),
             waiting: Waiting::new(slot, record.input.clone()),
             pass,
+            excused: AtomicBool::new(false),
             timeout: clocks.timeout.clone(),
             raised: AtomicU64::new(0),
             record,
@@ -143,6 +146,11 @@ impl Live {
     pub(crate) fn raise(&self, revision: u64) {
         let missing = revision.saturating_sub(self.shown());
         self.raised.fetch_add(missing, Ordering::AcqRel);
+    }
+
+    /// Whether a failure of it counts.
+    pub(crate) fn counts(&self) -> bool {
+        !self.excused.load(Ordering::Acquire)
     }
 
     fn key(&self) -> (TaskId, Epoch) {

@@ -88,12 +88,7 @@ impl ToolServer {
             tool: None,
             principal: principal.as_ref(),
         };
-        let now = Wait::none();
-        let view = self
-            .engine
-            .status(asker, id, now, None)
-            .await
-            .map_err(error)?;
+        let view = self.engine.poll(asker, id).await.map_err(error)?;
         let entry = self.engine.catalog.get(&view.record.tool);
         Ok(GetTaskResult::new(detailed(
             &view,
