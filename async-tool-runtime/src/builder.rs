@@ -210,6 +210,39 @@ impl AsyncToolsBuilder {
         self
     }
 
+    /// Sets how many tasks of each principal run at once, over all tools and all
+    /// workers of the namespace; as many as there is room for unless said
+    /// otherwise. Further ones wait in the queue. A task that waits for an answer
+    /// of its caller counts as one that runs. Tasks without a principal have no
+    /// such limit.
+    pub fn running_per_principal(mut self, tasks: u32) -> Self {
+        self.config.per_principal.running = Some(tasks);
+        self
+    }
+
+    /// Sets how many tasks of each principal may wait, over all workers of the
+    /// namespace; as many as the queue has room for unless said otherwise.
+    /// Further calls are refused as `overloaded`. Tasks without a principal have
+    /// no such limit.
+    pub fn queued_per_principal(mut self, tasks: usize) -> Self {
+        self.config.per_principal.queued = Some(tasks);
+        self
+    }
+
+    /// Sets how many calls that start a task each principal may make in a minute
+    /// of this server; as many as it likes unless said otherwise. So many may
+    /// come at once, and then one every `60 / calls` seconds. Further ones are
+    /// refused as `overloaded`.
+    ///
+    /// Each server of a namespace counts by itself: with three behind a load
+    /// balancer, a principal may make three times as many. All calls without a
+    /// principal count as those of one. A call whose idempotency key is known, or
+    /// that joins an equal task, counts and is never refused.
+    pub fn initiations_per_minute(mut self, calls: u32) -> Self {
+        self.config.per_principal.initiations_per_minute = Some(calls);
+        self
+    }
+
     /// Says that all requests are made by one user, as on stdio: then the
     /// tool `task_list` is published without principals, and tools may have the
     /// option `dedupe`.
@@ -290,6 +323,8 @@ impl AsyncToolsBuilder {
                 "a lease of less than {SHORTEST_LEASE:?} cannot be kept; raise `.lease(...)`"
             ));
         }
+        let finds_principals = self.principal.find.is_some();
+        problems.extend(self.config.per_principal.problems(finds_principals));
 
         problems.extend(self.telemetry.problems());
 

@@ -44,8 +44,12 @@ pub mod __private;
 pub use builder::{AsyncToolsBuilder, BuildError};
 pub use context::TaskContext;
 pub use descriptor::{
-    Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry, Surface, Surfaces,
-    Undeclared,
+    Annotations, Circuit, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry, Surface,
+    Surfaces, Undeclared,
+};
+pub use engine::{
+    CircuitHealth, CircuitState, Health, LeaseHealth, LeaseState, QueueHealth, StoreHealth,
+    ToolQueueHealth,
 };
 pub use error::{BoxError, Cancelled, ToolError};
 pub use input::AskError;

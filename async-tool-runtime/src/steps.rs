@@ -38,13 +38,13 @@ where
     if let Some(result) = steps.recorded(name, task).await? {
         begun.keep(StepEnd::Replayed);
         return serde_json::from_str(&result).map_err(|error| {
-            StepError::refused(
-                "incompatible_step",
-                format!(
-                    "the recorded result of the step `{name}` does not fit this version of \
-                     the tool: {error}"
-                ),
-            )
+            let message = format!(
+                "the recorded result of the step `{name}` does not fit this version of the tool: \
+                 {error}"
+            );
+            StepError(Kind::Refused(
+                Facts::new("incompatible_step", message).uncounted(),
+            ))
         });
     }
     steps.owned(task).await?;

@@ -5,17 +5,20 @@ mod adversarial;
 mod again;
 mod asking;
 mod beside;
+mod circuit;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
 mod doors;
 mod durable;
+mod early;
 mod ending;
 mod faults;
 mod flaky;
 #[cfg(all(unix, feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod fleet;
+mod health;
 mod history;
 mod http;
 mod idempotency;
@@ -27,6 +30,7 @@ mod native;
 mod principals;
 mod progress;
 mod project;
+mod quotas;
 mod raw;
 mod raw_http;
 mod refusals;

@@ -7,10 +7,12 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::circuit::Tripped;
+use super::watch::Subscription;
 use super::{Engine, Until, View, Wait};
 use crate::catalog::Entry;
 use crate::refusal::{Problem, Refusal};
-use crate::store::{Admission, Created, Limit, NewTask, Status, TaskId, TaskRecord};
+use crate::store::{Admission, Created, Limit, NewTask, Status, StoreError, TaskId, TaskRecord};
 use crate::task::{ConcurrencyLimit, Fingerprint, Origin, Principal, TaskKey};
 use crate::telemetry::TraceContext;
 use crate::tool::DecodeError;
@@ -52,9 +54,12 @@ impl Engine {
         let entry = Arc::clone(&call.entry);
         let told = self.telemetry.initiating(&entry.name, &mut call.trace);
         let accepted = self.accept(call).instrument(told.span.clone()).await;
-        let outcome = accepted.as_ref().map(|(record, found)| (record, *found));
+        let outcome = accepted
+            .as_ref()
+            .map(|(record, changes)| (record, changes.is_none()));
         self.telemetry.initiated(&entry.name, &told, outcome);
-        let (record, replayed) = accepted?;
+        let (record, changes) = accepted?;
+        let replayed = changes.is_none();
 
         let id = record.id;
         let now = self.clock.now();
@@ -70,11 +75,18 @@ impl Engine {
             }
             _ => first,
         };
+        if let Some(changes) = changes {
+            self.remember(&view, changes);
+        }
         Ok(Initiated { view, replayed })
     }
 
-    /// The task of a call, and whether it was there already.
-    async fn accept(self: &Arc<Self>, call: Initiate) -> Result<(TaskRecord, bool), Refusal> {
+    /// The task of a call, and its changes since before it was created; none if
+    /// it was there already.
+    async fn accept(
+        self: &Arc<Self>,
+        call: Initiate,
+    ) -> Result<(TaskRecord, Option<Subscription>), Refusal> {
         let Initiate {
             entry,
             principal,
@@ -84,10 +96,6 @@ impl Engine {
             trace,
             callback_url,
         } = call;
-        // A key may name a task that exists, which is answered even now.
-        if self.is_draining() && key.is_none() {
-            return Err(Refusal::ShuttingDown);
-        }
         let arguments = Value::Object(arguments);
         let text = arguments.to_string();
         if text.len() > self.config.max_arguments {
@@ -100,12 +108,19 @@ impl Engine {
         let key = key
             .zip(fingerprint)
             .map(|(key, fingerprint)| TaskKey::new(key, fingerprint));
-        let concurrency = check(&entry, arguments).map_err(|error| {
+        let mut concurrency = check(&entry, arguments).map_err(|error| {
             Refusal::InvalidArguments(vec![Problem::new(error.path, error.message)])
         })?;
+        concurrency.extend(self.config.per_principal.concurrency(principal.as_ref()));
         let max_wait = max_wait.or(entry.descriptor.max_wait);
         let shared =
             entry.descriptor.dedupe.is_some() && (principal.is_some() || self.config.single_user);
+        // A task that exists is told even now.
+        let may_exist = key.is_some() || shared;
+        let closed = match self.closed(&entry.name, principal.as_ref()) {
+            Some(refusal) if !may_exist => return Err(refusal),
+            closed => closed,
+        };
         let mut origin = Origin::new();
         origin.callback_url = callback_url;
         if let Some(trace) = &trace {
@@ -114,7 +129,7 @@ impl Engine {
         let new = NewTask {
             // Without a principal nobody knows whose tasks they are.
             dedupe: shared.then_some(fingerprint).flatten(),
-            concurrency,
+            concurrency: concurrency.into(),
             max_attempts: entry.descriptor.max_attempts(),
             principal,
             key,
@@ -130,58 +145,81 @@ impl Engine {
         #[cfg(feature = "webhook")]
         let new = self.have_told(new);
 
+        let changes = self.hub.subscribe(new.id);
         let engine = Arc::clone(self);
         let tool = Arc::clone(&entry.name);
-        let queue = entry.descriptor.queue;
-        let created = Self::detached(async move { engine.create(new, tool, queue).await }).await?;
-        match created {
-            Created::New(record) => Ok((record, false)),
-            Created::Existing(record) => Ok((record, true)),
+        let (open, queue) = (closed.is_none(), entry.descriptor.queue);
+        let created = async move { engine.create(new, tool, open, queue).await };
+        match Self::detached(created).await? {
+            Created::New(record) => Ok((record, Some(changes))),
+            Created::Existing(record) => Ok((record, None)),
             Created::Conflict(id) => Err(Refusal::IdempotencyConflict(id)),
             Created::Full(_) if self.is_draining() => Err(Refusal::ShuttingDown),
             Created::Full(limit) => {
-                let retry_after = match limit {
-                    // Room comes with the end of somebody's retention.
-                    Limit::Records(_) => Duration::from_secs(60),
-                    _ => self.worker.slots.retry_after(&entry.name),
-                };
-                Err(Refusal::Overloaded { limit, retry_after })
+                Err(closed.unwrap_or_else(|| self.overloaded(limit, &entry.name)))
             }
         }
     }
 
+    /// Why no new task of this tool is accepted at the moment. None: it is.
+    fn closed(&self, tool: &str, principal: Option<&Principal>) -> Option<Refusal> {
+        if self.is_draining() {
+            return Some(Refusal::ShuttingDown);
+        }
+        if let Some(tripped) = self.circuits.tripped(tool) {
+            let retry_after = match tripped {
+                Tripped::Open(left) => left,
+                Tripped::Probing => self.worker.slots.retry_after(tool),
+            };
+            return Some(Refusal::CircuitOpen { retry_after });
+        }
+        self.rate.count(principal).err()
+    }
+
+    fn overloaded(&self, limit: Limit, tool: &str) -> Refusal {
+        let retry_after = match limit {
+            // Room comes with the end of somebody's retention.
+            Limit::Records(_) => Duration::from_secs(60),
+            _ => self.worker.slots.retry_after(tool),
+        };
+        Refusal::Overloaded { limit, retry_after }
+    }
+
+    /// Creates a task; if not `open`, only finds the one that is meant.
     async fn create(
         self: Arc<Self>,
         new: NewTask,
         tool: Arc<str>,
+        open: bool,
         queue: Option<usize>,
-    ) -> Result<Created, crate::store::StoreError> {
-        let slot = self.worker.slots.take(&tool);
-        let _claiming = slot.as_ref().map(|_| self.worker.claiming());
-        let limit = if self.is_draining() {
-            0
+    ) -> Result<Created, StoreError> {
+        let open = open && !self.is_draining();
+        let slot = if open {
+            self.worker.slots.take(&tool)
         } else {
-            self.config.queue
+            None
         };
+        let start = slot.and_then(|slot| Some((self.circuits.pass(&tool)?, slot)));
+        let _claiming = start.as_ref().map(|_| self.worker.claiming());
+        let limit = if open { self.config.queue } else { 0 };
         let admission = Admission {
-            claim: slot
-                .as_ref()
-                .filter(|_| !self.is_draining())
-                .map(|_| self.worker.lease),
+            claim: start.as_ref().map(|_| self.worker.lease),
+            principal_queue: self.config.per_principal.queued,
             ..Admission::new(queue.unwrap_or(limit), limit)
         };
         let sent = Instant::now();
         let created = self.store.create(new, admission).await;
-        if created.is_err() && slot.is_some() {
+        if created.is_err() && start.is_some() {
             self.worker.doubt();
         }
         let created = created?;
         if let Created::New(record) = &created {
-            match slot {
-                Some(slot) if record.status == Status::Working => {
-                    self.execute(record.clone(), slot, sent);
+            match start {
+                Some((pass, slot)) if record.status == Status::Working => {
+                    self.execute(record.clone(), slot, pass, sent);
                 }
-                _ => {
+                unused => {
+                    drop(unused);
                     // Its deadline may be the next thing to happen.
                     self.sweep.notify_one();
                     self.worker.expect_backlog();
@@ -194,7 +232,7 @@ impl Engine {
 
 /// Checks that the arguments decode. Returns the keys of the tasks with which
 /// this one must not run at once.
-fn check(entry: &Entry, arguments: Value) -> Result<Arc<[ConcurrencyLimit]>, DecodeError> {
+fn check(entry: &Entry, arguments: Value) -> Result<Vec<ConcurrencyLimit>, DecodeError> {
     let descriptor = &entry.descriptor;
     // No argument's key is like this one: those have a colon.
     let fleet = descriptor

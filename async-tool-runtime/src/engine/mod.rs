@@ -4,9 +4,11 @@ mod admission;
 mod answer;
 mod attempt;
 mod beat;
+mod circuit;
 mod clock;
 mod dispatch;
 mod follow;
+mod health;
 mod history;
 mod initiate;
 mod inquiry;
@@ -16,6 +18,8 @@ mod notices;
 #[cfg(feature = "dashboard")]
 mod operate;
 mod query;
+mod quota;
+mod recent;
 mod settle;
 mod stop;
 mod stranded;
@@ -38,6 +42,10 @@ use tracing::Instrument;
 
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
+pub use health::{
+    CircuitHealth, CircuitState, Health, LeaseHealth, LeaseState, QueueHealth, StoreHealth,
+    ToolQueueHealth,
+};
 pub(crate) use initiate::{Initiate, Initiated};
 #[cfg(feature = "dashboard")]
 pub(crate) use operate::Inspected;
@@ -53,7 +61,11 @@ use crate::store::{Store, StoreError, TaskRecord};
 use crate::telemetry::Telemetry;
 #[cfg(feature = "webhook")]
 use crate::webhook::Hooks;
+use circuit::Circuits;
+use health::Pulse;
 use inquiry::Parked;
+use quota::{PerPrincipal, Rate};
+use recent::Recent;
 use stop::Cause;
 use stranded::InUse;
 use watch::Hub;
@@ -77,6 +89,7 @@ pub(crate) struct Config {
     /// Who is told of tasks.
     #[cfg(feature = "webhook")]
     pub(crate) webhooks: Option<Arc<Hooks>>,
+    pub(crate) per_principal: PerPrincipal,
 }
 
 impl Config {
@@ -139,6 +152,7 @@ impl Default for Config {
             single_user: false,
             #[cfg(feature = "webhook")]
             webhooks: None,
+            per_principal: PerPrincipal::default(),
         }
     }
 }
@@ -156,6 +170,10 @@ pub(crate) struct Engine {
     waiters: Semaphore,
     /// Tasks that may be followed at the same time.
     followers: Arc<Semaphore>,
+    circuits: Circuits,
+    rate: Rate,
+    recent: Recent,
+    pulse: Pulse,
     in_use: InUse,
     parked: Parked,
     /// Poked when a deadline appears that the sweeper does not know of.
@@ -182,6 +200,10 @@ impl Engine {
         let config = config.clamped();
         let engine = Arc::new(Self {
             worker: Worker::new(&config, &catalog),
+            circuits: Circuits::of(&catalog, &telemetry.meters),
+            rate: Rate::of(&config.per_principal),
+            recent: Recent::default(),
+            pulse: Pulse::default(),
             in_use: InUse::default(),
             parked: Parked::default(),
             waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),

@@ -76,7 +76,7 @@ pub(crate) struct Asker<'a> {
 
 impl Asker<'_> {
     /// A task of somebody else or of another tool does not exist for them.
-    fn may_see(&self, record: &TaskRecord) -> bool {
+    pub(super) fn may_see(&self, record: &TaskRecord) -> bool {
         let of_tool = self.tool.is_none_or(|tool| *tool == *record.tool);
         of_tool && record.principal.as_ref() == self.principal
     }
@@ -92,12 +92,14 @@ impl Engine {
         wait: Wait,
         reporter: Option<&mut dyn Reporter>,
     ) -> Result<View, Refusal> {
+        let changes = self.hub.subscribe(id);
         let mut view = self.authorised(asker, id).await?;
         if !wait.until.is_over(&view) && !wait.duration.is_zero() {
             let waited = self.wait(id, wait, reporter).await?;
             view = waited.ok_or(Refusal::TaskNotFound)?;
         }
         self.explain(&mut view).await;
+        self.remember(&view, changes);
         Ok(view)
     }
 
@@ -139,7 +141,7 @@ impl Engine {
             .await?
             .ok_or(Refusal::TaskNotFound)?;
         if asked == CancelAck::Ended {
-            self.tell_end(&view.record, &Outcome::Cancelled(Arc::clone(&reason)));
+            self.tell_end(&view.record, &Outcome::Cancelled(Arc::clone(&reason)), true);
         }
         if let Some(live) = self.worker.get(id) {
             live.stop.fire(Cause::Cancelled(reason));

@@ -34,7 +34,7 @@ impl Engine {
                 end.history = history;
                 let written = self.until_written(id, |store| finish(store, id, epoch, end.clone()));
                 if written.await {
-                    self.tell_end(&live.record, &outcome);
+                    self.tell_end(&live.record, &outcome, live.counts());
                 }
                 self.announce(&live.record);
             }
@@ -176,7 +176,7 @@ impl Engine {
         let store = Arc::clone(&self.store);
         let finished = Self::detached(async move { store.finish(id, epoch, end).await }).await;
         if let Ok(Ok(())) = finished {
-            self.tell_end(&live.record, &outcome);
+            self.tell_end(&live.record, &outcome, live.counts());
         }
         finished
     }

@@ -8,7 +8,8 @@ use tracing::Instrument;
 
 use super::Engine;
 use super::admission::Slot;
-use super::attempt::{Attempt, Clocks, drive, run};
+use super::attempt::{Attempt, Clocks, Ended, drive, run};
+use super::circuit::Pass;
 use super::history::Timeline;
 use super::inquiry::EngineDesk;
 use super::journal::EngineJournal;
@@ -34,7 +35,13 @@ pub(super) enum Verdict {
 
 impl Engine {
     /// Starts a task; `claimed` is when its claim was sent.
-    pub(super) fn execute(self: &Arc<Self>, record: TaskRecord, slot: Slot, claimed: Instant) {
+    pub(super) fn execute(
+        self: &Arc<Self>,
+        record: TaskRecord,
+        slot: Slot,
+        pass: Pass,
+        claimed: Instant,
+    ) {
         let Some(entry) = self.catalog.get(&record.tool).cloned() else {
             // Only tools of the catalog are claimed.
             return;
@@ -49,11 +56,13 @@ impl Engine {
             hub.wake(id);
         });
         let log = TaskLog::new(record.attempt, self.clock.clone());
-        let live = Live::new(record, slot, &clocks, progress, log, history, claimed);
+        let live = Live::new(record, slot, pass, &clocks, progress, log, history, claimed);
         let live = Arc::new(live);
         let Some(earlier) = self.worker.add(Arc::clone(&live)) else {
             return;
         };
+        // What was told of it as queued is over.
+        self.hub.wake(id);
         let engine = Arc::clone(self);
         let (span, running) = self.telemetry.attempt(&live.record);
         let supervise = async move {
@@ -82,8 +91,8 @@ impl Engine {
 
     async fn supervise(self: Arc<Self>, entry: Arc<Entry>, live: Arc<Live>, clocks: Clocks) {
         let started = Instant::now();
-        let (outcome, unstoppable) = if let Some(cause) = live.stop.cause() {
-            (cause.outcome(), None)
+        let ended = if let Some(cause) = live.stop.cause() {
+            Ended::stopped(cause)
         } else {
             let attempt = run(
                 Arc::clone(&entry),
@@ -97,19 +106,20 @@ impl Engine {
         };
         let took = started.elapsed();
         self.telemetry.meters.tool(&entry.name).attempt_ended(took);
-        spans::attempt_ended(outcome.as_ref());
+        spans::attempt_ended(ended.outcome.as_ref());
+        self.judge(&live, ended.success);
         // What people took to answer says nothing of when a slot becomes free.
         if !entry.descriptor.interactive {
             self.worker.slots.observe(&entry.name, took);
         }
 
-        let verdict = outcome.and_then(|outcome| {
+        let verdict = ended.outcome.and_then(|outcome| {
             let (retry, cause) = (entry.descriptor.retry.as_ref(), live.stop.cause());
             verdict(outcome, &live.record, cause, retry, clocks.deadline)
         });
         let again = matches!(verdict, Some(Verdict::Again(..)));
         tracing::debug!(again, "the attempt ended");
-        match (verdict, unstoppable) {
+        match (verdict, ended.unstoppable) {
             (Some(verdict), None) => {
                 self.settle(&live, verdict, false).await;
                 self.leave(&live);

@@ -15,10 +15,11 @@ use crate::telemetry::Requeued;
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 impl Engine {
-    /// A task ended by what this engine wrote.
-    pub(super) fn tell_end(&self, record: &TaskRecord, outcome: &Outcome) {
+    /// A task ended by what this engine wrote. `counts`: a failure speaks against
+    /// the tool.
+    pub(super) fn tell_end(&self, record: &TaskRecord, outcome: &Outcome, counts: bool) {
         let took = self.clock.now().since(record.created_at);
-        self.telemetry.ended(&record.tool, outcome, took, true);
+        self.telemetry.ended(&record.tool, outcome, took, counts);
     }
 
     /// A task was given back to be started again.

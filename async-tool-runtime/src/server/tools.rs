@@ -203,21 +203,24 @@ impl ToolServer {
             },
             since: arguments.get("since").and_then(Value::as_u64),
         };
+        let id = task_id(arguments)?;
         let mut reporter = Notifier::of(context);
-        let status = self.engine.status(
-            asker,
-            task_id(arguments)?,
-            wait,
-            reporter
-                .as_mut()
-                .map(|notifier| notifier as &mut dyn Reporter),
-        );
+        let reporter = reporter
+            .as_mut()
+            .map(|notifier| notifier as &mut dyn Reporter);
+        let status = async {
+            if wait.duration.is_zero() {
+                return self.engine.poll(asker, id).await;
+            }
+            let view = self.engine.status(asker, id, wait, reporter).await?;
+            self.count_read(&view);
+            Ok(view)
+        };
         // A waiting call that nobody waits for any more ends.
         let view = tokio::select! {
             view = status => view?,
             () = context.ct.cancelled() => return Err(Refusal::Abandoned),
         };
-        self.count_read(&view);
         let include_result = arguments
             .get("include_result")
             .and_then(Value::as_bool)

@@ -74,13 +74,27 @@ pub(crate) enum Requeued {
     LeaseLost,
 }
 
-/// The state of a circuit breaker.
-#[derive(Debug, Clone, Copy)]
-#[expect(dead_code, reason = "for circuit breakers")]
-pub(crate) enum Circuit {
-    Closed,
-    HalfOpen,
-    Open,
+/// Tells the state of a circuit breaker.
+#[derive(Debug)]
+pub(crate) struct CircuitGauge(Gauge);
+
+impl CircuitGauge {
+    #[cfg(test)]
+    pub(crate) fn silent() -> Self {
+        Self(Gauge::noop())
+    }
+
+    pub(crate) fn closed(&self) {
+        self.0.set(0.0);
+    }
+
+    pub(crate) fn half_open(&self) {
+        self.0.set(1.0);
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.set(2.0);
+    }
 }
 
 /// Keeps a gauge one higher while it exists, however its holder ends.
@@ -168,17 +182,10 @@ impl Meters {
         self.names.counter(&names::TAKEOVERS, labels).increment(1);
     }
 
-    /// The circuit breaker of a tool is in this state now.
-    #[expect(dead_code, reason = "for circuit breakers")]
-    pub(crate) fn circuit(&self, tool: &str, state: Circuit) {
-        let gauge = self
-            .names
-            .gauge(&names::CIRCUIT_STATE, vec![self.label(tool)]);
-        gauge.set(match state {
-            Circuit::Closed => 0.0,
-            Circuit::HalfOpen => 1.0,
-            Circuit::Open => 2.0,
-        });
+    /// Where the circuit breaker of a tool tells its state.
+    pub(crate) fn circuit(&self, tool: &str) -> CircuitGauge {
+        let labels = vec![self.label(tool)];
+        CircuitGauge(self.names.gauge(&names::CIRCUIT_STATE, labels))
     }
 
     /// Somebody tried to deliver a webhook.

@@ -22,10 +22,9 @@ use tokio::time::Instant;
 use tracing::Span;
 
 pub use alert::{Alert, AlertEvent};
-pub(crate) use meters::{Counted, Meters, Requeued};
+pub(crate) use meters::{CircuitGauge, Counted, Meters, Requeued};
 pub(crate) use settings::Settings;
 pub use trace::TraceContext;
-#[expect(unused_imports, reason = "for circuit breakers")]
 pub(crate) use window::Window;
 
 use crate::refusal::Refusal;

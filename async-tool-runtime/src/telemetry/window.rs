@@ -74,7 +74,6 @@ impl Window {
     }
 
     /// Forgets everything.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for circuit breakers"))]
     pub(crate) fn clear(&mut self) {
         self.parts = [Part::default(); PARTS as usize];
     }

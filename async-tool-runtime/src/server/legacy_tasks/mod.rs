@@ -181,8 +181,7 @@ impl ToolServer {
             Method::Result => self.legacy_result(asker, id, context).await?,
             Method::Cancel => task_json(&self.legacy_cancel(asker, id).await?),
             _ => {
-                let view = self.now(asker, id).await?;
-                self.count_read(&view);
+                let view = self.engine.poll(asker, id).await.map_err(native::error)?;
                 task_json(&view)
             }
         };
