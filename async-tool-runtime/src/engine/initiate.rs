@@ -171,6 +171,8 @@ impl Engine {
         }
         let created = created?;
         if let Created::New(record) = &created {
+            // Here, where it is known even if nobody waits for the answer any more.
+            self.telemetry.meters.tool(&tool).created();
             match slot {
                 Some(slot) if record.status == Status::Working => {
                     self.execute(record.clone(), slot, sent);
