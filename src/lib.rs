@@ -304,6 +304,11 @@ struct Readme;
 #[doc = include_str!("../docs/stores.md")]
 struct Stores;
 
+/// So is that of the page about metrics and traces.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/observability.md")]
+struct Observability;
+
 /// And so is that for many replicas.
 #[cfg(all(doctest, feature = "streamable-http"))]
 #[doc = include_str!("../docs/replicas.md")]

@@ -26,6 +26,7 @@ mod stores;
 #[allow(dead_code, reason = "shared with the other bench")]
 #[path = "../support/mod.rs"]
 mod support;
+mod telemetry;
 
 use async_tool::Surface;
 use std::env;
@@ -43,6 +44,7 @@ const MODES: &[&str] = &[
     "context",
     "lifecycles",
     "restart",
+    "telemetry",
     #[cfg(all(unix, feature = "postgres", feature = "redis"))]
     "stores",
     #[cfg(all(unix, feature = "postgres", feature = "redis"))]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
     }
     let modes: Vec<&str> = modes.iter().map(String::as_str).collect();
     let outcome = match &*modes {
+        [telemetry::SERVE, listeners] => in_runtime(telemetry::serve(listeners)),
         [soak::SERVE, file] => in_runtime(soak::serve(file)),
         ["soak"] => minutes(&options).and_then(|minutes| in_runtime(soak::run(minutes))),
         [process::SERVE, file, slots] => in_runtime(process::serve(file, slots)),
@@ -130,6 +133,7 @@ fn run(mode: &str) -> Result<(), BoxError> {
         "lifecycles" => in_runtime(lifecycles::run()),
         lifecycles::SLOW => in_runtime(lifecycles::run_slow()),
         "restart" => in_runtime(restart::run()),
+        "telemetry" => in_runtime(telemetry::run()),
         #[cfg(all(unix, feature = "postgres", feature = "redis"))]
         "stores" => in_runtime(stores::run()),
         #[cfg(all(unix, feature = "postgres", feature = "redis"))]

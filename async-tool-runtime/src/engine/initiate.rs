@@ -214,6 +214,8 @@ impl Engine {
         }
         let created = created?;
         if let Created::New(record) = &created {
+            // Here, where it is known even if nobody waits for the answer any more.
+            self.telemetry.meters.tool(&tool).created();
             match start {
                 Some((pass, slot)) if record.status == Status::Working => {
                     self.execute(record.clone(), slot, pass, sent);

@@ -14,7 +14,7 @@ use super::history::Timeline;
 use super::inquiry::EngineDesk;
 use super::journal::EngineJournal;
 use super::stop::Cause;
-use super::worker::Live;
+use super::worker::{Diary, Live};
 use crate::catalog::Entry;
 use crate::context::{Facts, TaskContext};
 use crate::descriptor::Retry;
@@ -55,9 +55,12 @@ impl Engine {
             timeline.entered(step);
             hub.wake(id);
         });
-        let log = TaskLog::new(record.attempt, self.clock.clone());
-        let live = Live::new(record, slot, pass, &clocks, progress, log, history, claimed);
-        let live = Arc::new(live);
+        let diary = Diary {
+            progress,
+            log: TaskLog::new(record.attempt, self.clock.clone()),
+            history,
+        };
+        let live = Arc::new(Live::new(record, slot, pass, &clocks, diary, claimed));
         let Some(earlier) = self.worker.add(Arc::clone(&live)) else {
             return;
         };

@@ -1,13 +1,15 @@
 //! Counting what has ended or was queued again, and what is queued.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
-use super::Engine;
 use super::stop::Cause;
 use super::worker::Live;
+use super::{Engine, died};
 use crate::store::{Outcome, TaskId, TaskRecord};
 use crate::telemetry::Requeued;
 
@@ -73,7 +75,9 @@ impl Engine {
             return;
         }
         *counted = Some(Instant::now());
-        match self.store.stats().await {
+        // As with reaping: a store that panics must not end the sweeper.
+        let counting = AssertUnwindSafe(async { self.store.stats().await }).catch_unwind();
+        match counting.await.unwrap_or_else(|_| Err(died())) {
             Ok(stats) => self.telemetry.meters.queues(&stats),
             // The sweeper says so when the store is away.
             Err(error) => tracing::debug!(%error, "could not count what is queued"),

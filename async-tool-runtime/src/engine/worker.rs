@@ -87,6 +87,14 @@ pub(crate) enum Whereabouts {
     Unknown,
 }
 
+/// What an attempt tells of itself.
+#[derive(Debug)]
+pub(crate) struct Diary {
+    pub(crate) progress: Progress,
+    pub(crate) log: TaskLog,
+    pub(crate) history: Arc<Timeline>,
+}
+
 /// A task that this worker executes.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -123,11 +131,14 @@ impl Live {
         slot: Slot,
         pass: Pass,
         clocks: &Clocks,
-        progress: Progress,
-        log: TaskLog,
-        history: Arc<Timeline>,
+        diary: Diary,
         claimed: Instant,
     ) -> Self {
+        let Diary {
+            progress,
+            log,
+            history,
+        } = diary;
         Self {
             confirmed: Mutex::new(claimed),
             deadline: clocks.deadline,

@@ -254,9 +254,13 @@ impl ToolMeters {
         }
     }
 
-    /// A call created a task, and it took so long.
-    pub(super) fn initiated(&self, took: Duration) {
+    /// A task was created.
+    pub(crate) fn created(&self) {
         self.initiated.increment(1);
+    }
+
+    /// A call that created a task took so long.
+    pub(super) fn initiated(&self, took: Duration) {
         self.initiate.record(took);
     }
 

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
+use crate::process::HttpProcess;
 use crate::support::BoxError;
 use crate::{disk, row};
 use caller::{Caller, Tally};
 use sample::{Sample, Series};
-use server::Server;
 pub(crate) use server::{SERVE, serve};
 
 const CALLERS: u64 = 16;
@@ -32,7 +32,7 @@ pub(crate) async fn run(minutes: u64) -> Result<(), BoxError> {
     disk::describe()?;
     let directory = disk::directory()?;
     let file = directory.path().join("tasks.db");
-    let server = Server::start(&file).await?;
+    let server = server::start(&file).await?;
 
     let tally = Arc::new(Tally::default());
     let end = Instant::now() + length;
@@ -52,7 +52,7 @@ pub(crate) async fn run(minutes: u64) -> Result<(), BoxError> {
 }
 
 async fn watch(
-    server: &Server,
+    server: &HttpProcess,
     file: &Path,
     tally: &Tally,
     end: Instant,

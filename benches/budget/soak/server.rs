@@ -1,8 +1,6 @@
 //! The server that is soaked: every kind of task that ends in its own way.
 
-use std::ffi::OsStr;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use async_tool::{
@@ -11,12 +9,9 @@ use async_tool::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStdin, Command};
 
-use crate::process;
+use crate::process::HttpProcess;
 use crate::support::BoxError;
-use crate::support::http::HttpServer;
 
 /// The argument that makes a process such a server.
 pub(crate) const SERVE: &str = "serve-soak";
@@ -104,51 +99,10 @@ pub(crate) async fn serve(file: &str) -> Result<(), BoxError> {
         .single_user()
         .build()
         .await?;
-    let server = HttpServer::of(tools.clone()).await?;
-    println!("{}", server.uri);
-    let mut input = Vec::new();
-    tokio::io::stdin().read_to_end(&mut input).await?;
-    tools.shutdown().await;
-    Ok(())
+    HttpProcess::serve(tools).await
 }
 
-/// A server in a process of its own.
-pub(super) struct Server {
-    pub(super) uri: String,
-    pub(super) pid: u32,
-    child: Child,
-    input: ChildStdin,
-}
-
-impl Server {
-    pub(super) async fn start(file: &Path) -> Result<Self, BoxError> {
-        let mut child = Command::new(process::this()?)
-            .args([OsStr::new("--bench"), SERVE.as_ref(), file.as_ref()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let pid = child.id().ok_or("the server has ended")?;
-        let input = child.stdin.take().ok_or("the server has no input")?;
-        let output = child.stdout.take().ok_or("the server has no output")?;
-        let mut uri = String::new();
-        BufReader::new(output).read_line(&mut uri).await?;
-        Ok(Self {
-            uri: uri.trim().to_owned(),
-            pid,
-            child,
-            input,
-        })
-    }
-
-    /// Ends it as a host would, and expects a good end.
-    pub(super) async fn stop(mut self) -> Result<(), BoxError> {
-        drop(self.input);
-        let status = self.child.wait().await?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(format!("the server ended badly: {status}").into())
-        }
-    }
+/// Starts such a process.
+pub(super) async fn start(file: &Path) -> Result<HttpProcess, BoxError> {
+    HttpProcess::start([SERVE.as_ref(), file.as_os_str()]).await
 }

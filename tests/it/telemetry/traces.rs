@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use async_tool::testing::TestServer;
 use async_tool::{
-    AsyncTools, AsyncToolsBuilder, MemoryStore, Registry, Surface, TaskContext, async_tool,
+    AsyncTools, AsyncToolsBuilder, MemoryStore, Registry, Surface, TaskContext, TraceContext,
+    async_tool,
 };
 use opentelemetry::trace::{SpanId, SpanKind, Status, TracerProvider};
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider, SpanData};
@@ -22,7 +23,7 @@ async fn trip(seconds: u64, task: &TaskContext) -> Result<String, async_tool::St
     tracing::info!("on the way");
     task.step("pack", || async { Ok(()) }).await?;
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    let place = task.trace_context().map(|trace| trace.traceparent());
+    let place = task.trace_context().map(TraceContext::traceparent);
     Ok(place.unwrap_or_default().to_owned())
 }
 
