@@ -9,6 +9,8 @@ mod beside;
 mod client;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod doors;
 mod durable;
 mod ending;
