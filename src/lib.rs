@@ -310,3 +310,8 @@ struct Stores;
 #[cfg(all(doctest, feature = "streamable-http"))]
 #[doc = include_str!("../docs/replicas.md")]
 struct Replicas;
+
+/// And that for the dashboard.
+#[cfg(all(doctest, feature = "dashboard"))]
+#[doc = include_str!("../docs/dashboard.md")]
+struct Dashboard;

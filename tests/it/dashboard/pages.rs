@@ -17,7 +17,7 @@ async fn the_page_and_its_files_are_there_and_nothing_foreign_is_allowed() {
         ("", "text/html; charset=utf-8"),
         ("/", "text/html; charset=utf-8"),
         ("/app.js", "text/javascript; charset=utf-8"),
-        ("/style.css", "text/css; charset=utf-8"),
+        ("/base.css", "text/css; charset=utf-8"),
         ("/icon.svg", "image/svg+xml"),
         ("/api/tasks", "application/json"),
         ("/nothing", "application/json"),
