@@ -182,6 +182,7 @@
 /// | `retry(attempts = 5, backoff = "...", max_backoff = "...")` | none; `"1s"`, `"1m"` | how often a task is started at most, all starts counted, whose function returned an [error that may pass](crate::Retry), and the pause before, which doubles each time |
 /// | `dedupe = "arguments"` | none | calls with the same arguments, of one principal, share a task until it ends |
 /// | `concurrency_key(group = "...", args(host, project), limit = 1)` | none; the tool's name, 1 | how many tasks run at once that have the same values of these arguments, over [all tools of the group](crate::ConcurrencyKey) and all workers; the others wait |
+/// | `circuit(failure_rate = 0.5, window = "...", cool_down = "...", minimum = 10)` | none; 10 | when so many of the last attempts failed, at least `minimum` of them within `window`, calls are refused as `circuit_open` until an attempt succeeds that is tried after `cool_down`: a [circuit breaker](crate::Circuit) |
 /// | `interactive` | off | the tool may ask its caller questions, by [`TaskContext::ask`]: the family has one more tool, which answers them |
 /// | `surface(family, shared, native)` | the server's | through what the tool can be called: one [`Surface`] or several |
 /// | `undeclared = "..."` | `"wait"` | what a call of the native surface comes to whose client does not speak the protocol's tasks: `"wait"` for the end, or `"reject"` |
@@ -190,9 +191,6 @@
 /// | `input = Name` | `BuildInput` for `build` | name of the generated struct that holds the arguments |
 /// | `tool = Name` | `BuildTool` for `build` | name of the generated type that implements [`AsyncTool`] |
 /// | `crate = ::path` | `::async_tool` | where this crate is found, if it is not a dependency of that name |
-/// | `circuit(...)` | | not supported yet |
-///
-/// An option that is not supported yet is refused.
 ///
 /// # What is generated
 ///

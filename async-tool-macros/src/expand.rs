@@ -289,6 +289,8 @@ impl Tool {
         set("retry", self.retry());
         set("dedupe", self.dedupe());
         set("concurrency_key", self.concurrency_key());
+        let circuit = options.circuit.as_ref();
+        set("circuit", circuit.map(|it| it.expand(&self.private())));
         set(
             "interactive",
             options.interactive.then(TokenStream::default),
@@ -463,18 +465,18 @@ impl Tool {
     }
 }
 
-fn duration(duration: std::time::Duration) -> TokenStream {
+pub(crate) fn duration(duration: std::time::Duration) -> TokenStream {
     let seconds = Literal::u64_unsuffixed(duration.as_secs());
     let nanos = Literal::u32_unsuffixed(duration.subsec_nanos());
     quote!(::core::time::Duration::new(#seconds, #nanos))
 }
 
-fn count(count: u32) -> TokenStream {
+pub(crate) fn count(count: u32) -> TokenStream {
     Literal::u32_unsuffixed(count).to_token_stream()
 }
 
 /// `start.name(value)…` for the values that there are.
-fn chain<T: ToTokens>(
+pub(crate) fn chain<T: ToTokens>(
     start: &TokenStream,
     values: impl IntoIterator<Item = (&'static str, Option<T>)>,
 ) -> TokenStream {

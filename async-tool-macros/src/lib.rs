@@ -7,6 +7,7 @@
 //! that is a tool. Mistakes go to one list, so that all of them are reported at
 //! once.
 
+mod circuit;
 mod concurrency_key;
 mod doc;
 mod errors;

@@ -12,6 +12,7 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{Ident, LitBool, LitStr, Meta, Path};
 
+use crate::circuit::{self, Circuit};
 use crate::concurrency_key::{self, ConcurrencyKey};
 use crate::errors::Errors;
 use crate::names::{MAX_FAMILY_NAME, MAX_TOOL_NAME, check_name};
@@ -37,6 +38,7 @@ pub(crate) struct Options {
     pub(crate) retry: Option<Retry>,
     pub(crate) dedupe: Option<Dedupe>,
     pub(crate) concurrency_key: Option<ConcurrencyKey>,
+    pub(crate) circuit: Option<Circuit>,
     pub(crate) interactive: bool,
     pub(crate) surface: Option<Surfaces>,
     /// And where it is written.
@@ -105,6 +107,7 @@ struct Given {
     retry: Option<Meta>,
     dedupe: Option<Meta>,
     concurrency_key: Option<Meta>,
+    circuit: Option<Meta>,
     interactive: Option<Meta>,
     surface: Option<Meta>,
     undeclared: Option<Meta>,
@@ -114,15 +117,6 @@ struct Given {
     tool: Option<Meta>,
     #[darling(rename = "crate")]
     krate: Option<Meta>,
-    #[darling(flatten)]
-    announced: Announced,
-}
-
-/// Options that are announced, and refused until their machinery exists: an
-/// option is used or refused, never ignored.
-#[derive(Default, FromMeta)]
-struct Announced {
-    circuit: Option<Meta>,
 }
 
 #[derive(Default, FromMeta)]
@@ -195,7 +189,6 @@ fn in_our_words(error: &darling::Error) -> syn::Error {
 
 impl Given {
     fn values(self, errors: &mut Errors) -> Options {
-        self.announced.refuse(errors);
         Options {
             name: self.name.and_then(|meta| {
                 let name = errors.take(values::string(&meta))?;
@@ -229,6 +222,7 @@ impl Given {
             concurrency_key: self
                 .concurrency_key
                 .and_then(|meta| concurrency_key::parse(&meta, errors)),
+            circuit: self.circuit.and_then(|meta| circuit::parse(&meta, errors)),
             interactive: self
                 .interactive
                 .and_then(|meta| errors.take(values::flag(&meta)))
@@ -258,18 +252,6 @@ impl Given {
             krate: self
                 .krate
                 .and_then(|meta| errors.take(values::crate_path(&meta))),
-        }
-    }
-}
-
-impl Announced {
-    fn refuse(self, errors: &mut Errors) {
-        if let Some(meta) = self.circuit {
-            let name = meta.path().to_token_stream();
-            errors.push(
-                meta.path(),
-                format_args!("the option `{name}` is not supported yet"),
-            );
         }
     }
 }

@@ -52,6 +52,19 @@ pub(crate) fn count(meta: &Meta) -> Result<(u32, LitInt)> {
     }
 }
 
+/// `name = 0.5`, or a whole number.
+pub(crate) fn fraction(meta: &Meta) -> Result<(f64, Lit)> {
+    let given = literal(meta);
+    let number = match given {
+        Some(Lit::Float(number)) => number.base10_parse::<f64>().ok(),
+        Some(Lit::Int(number)) => number.base10_parse::<u32>().ok().map(f64::from),
+        _ => None,
+    };
+    number
+        .zip(given.cloned())
+        .ok_or_else(|| expected(meta, "a number", "0.5"))
+}
+
 /// `name = "one of these"`.
 pub(crate) fn choice<T: Copy>(meta: &Meta, choices: &[(&str, T)]) -> Result<T> {
     let chosen = match literal(meta) {

@@ -14,6 +14,7 @@ use crate::server::{
 use crate::state::StateMap;
 use crate::store::{MemoryStore, OpenStore};
 use crate::task::Principal;
+use crate::telemetry::Settings;
 use crate::tool::AsyncTool;
 
 /// Configures an [`AsyncTools`] server; see [`AsyncTools::builder`].
@@ -33,6 +34,7 @@ pub struct AsyncToolsBuilder {
     principal: PrincipalRule,
     identity: ServerIdentity,
     surfaces: Surfaces,
+    pub(crate) telemetry: Settings,
 }
 
 impl Default for AsyncToolsBuilder {
@@ -49,6 +51,7 @@ impl Default for AsyncToolsBuilder {
             principal: PrincipalRule::default(),
             identity: ServerIdentity::default(),
             surfaces: Surface::Family.into(),
+            telemetry: Settings::default(),
         }
     }
 }
@@ -203,6 +206,39 @@ impl AsyncToolsBuilder {
         self
     }
 
+    /// Sets how many tasks of each principal run at once, over all tools and all
+    /// workers of the namespace; as many as there is room for unless said
+    /// otherwise. Further ones wait in the queue. A task that waits for an answer
+    /// of its caller counts as one that runs. Tasks without a principal have no
+    /// such limit.
+    pub fn running_per_principal(mut self, tasks: u32) -> Self {
+        self.config.per_principal.running = Some(tasks);
+        self
+    }
+
+    /// Sets how many tasks of each principal may wait, over all workers of the
+    /// namespace; as many as the queue has room for unless said otherwise.
+    /// Further calls are refused as `overloaded`. Tasks without a principal have
+    /// no such limit.
+    pub fn queued_per_principal(mut self, tasks: usize) -> Self {
+        self.config.per_principal.queued = Some(tasks);
+        self
+    }
+
+    /// Sets how many calls that start a task each principal may make in a minute
+    /// of this server; as many as it likes unless said otherwise. So many may
+    /// come at once, and then one every `60 / calls` seconds. Further ones are
+    /// refused as `overloaded`.
+    ///
+    /// Each server of a namespace counts by itself: with three behind a load
+    /// balancer, a principal may make three times as many. All calls without a
+    /// principal count as those of one. A call whose idempotency key is known, or
+    /// that joins an equal task, counts and is never refused.
+    pub fn initiations_per_minute(mut self, calls: u32) -> Self {
+        self.config.per_principal.initiations_per_minute = Some(calls);
+        self
+    }
+
     /// Says that all requests are made by one user, as on stdio: then the
     /// tool `task_list` is published without principals, and tools may have the
     /// option `dedupe`.
@@ -259,6 +295,10 @@ impl AsyncToolsBuilder {
                 "a lease of less than {SHORTEST_LEASE:?} cannot be kept; raise `.lease(...)`"
             ));
         }
+        let finds_principals = self.principal.find.is_some();
+        problems.extend(self.config.per_principal.problems(finds_principals));
+
+        problems.extend(self.telemetry.problems());
 
         let mut catalog = Catalog::default();
         let mut missing = Vec::new();
@@ -329,7 +369,9 @@ impl AsyncToolsBuilder {
                 problems: vec![format!("the store cannot be opened: {error}")],
                 source: Some(error),
             })?;
-        let engine = Engine::start(self.config, catalog, self.state, store, clock);
+        let tools: Vec<_> = catalog.iter().map(|entry| entry.name.clone()).collect();
+        let telemetry = self.telemetry.start(&tools);
+        let engine = Engine::start(self.config, catalog, self.state, store, clock, telemetry);
         let server = ToolServer {
             engine,
             families,

@@ -16,6 +16,7 @@ use crate::log::TaskLog;
 use crate::progress::Progress;
 use crate::steps::{self, NoJournal, StepBook, StepError};
 use crate::task::{Epoch, Principal, TaskId};
+use crate::telemetry::TraceContext;
 
 /// The task that is being executed; borrow it as a parameter of the function.
 /// Cloning gives another handle to the same task.
@@ -40,6 +41,8 @@ pub(crate) struct Facts {
     pub(crate) deadline: SystemTime,
     /// When this attempt must have ended, on tokio's clock.
     pub(crate) ends: Ends,
+    /// Where in its caller's trace the attempt is.
+    pub(crate) trace: Option<TraceContext>,
 }
 
 impl TaskContext {
@@ -74,6 +77,7 @@ impl TaskContext {
                 principal: None,
                 deadline: SystemTime::now() + FAR,
                 ends: Ends::at(tokio::time::Instant::now() + FAR),
+                trace: None,
             },
             Progress::new(|_| {}),
             CancellationToken::new(),
@@ -110,6 +114,14 @@ impl TaskContext {
     /// On whose behalf the task runs, where the server establishes that.
     pub fn principal(&self) -> Option<&Principal> {
         self.facts.principal.as_ref()
+    }
+
+    /// Where in its caller's trace the task is, to be passed on with requests
+    /// that it makes to others: the attempt's own span with the feature
+    /// `opentelemetry` and its layer installed, what the caller sent otherwise.
+    /// None where neither is known.
+    pub fn trace_context(&self) -> Option<&TraceContext> {
+        self.facts.trace.as_ref()
     }
 
     /// When the task must have ended, on the wall clock.

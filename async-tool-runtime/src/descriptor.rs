@@ -1,10 +1,12 @@
 //! What is known of a tool before it runs: the data that `#[async_tool]` emits.
 
+mod circuit;
 mod surface;
 
 use std::panic::Location;
 use std::time::Duration;
 
+pub use circuit::Circuit;
 pub use surface::{Surface, Surfaces, Undeclared};
 
 /// The static description of one tool.
@@ -62,6 +64,9 @@ pub struct Descriptor {
     /// Which tasks must not run at the same time. None: the limits of the tool
     /// and of the server are the only ones.
     pub concurrency_key: Option<ConcurrencyKey>,
+    /// When calls are refused because too many attempts have failed. None:
+    /// never.
+    pub circuit: Option<Circuit>,
     /// The tool may ask its caller questions
     /// ([`TaskContext::ask`](crate::TaskContext::ask)): the family has one more
     /// tool, which answers them.
@@ -332,6 +337,7 @@ impl Descriptor {
             retry: None,
             dedupe: None,
             concurrency_key: None,
+            circuit: None,
             interactive: false,
             surfaces: None,
             undeclared: Undeclared::Wait,
@@ -436,6 +442,13 @@ impl Descriptor {
     #[must_use]
     pub const fn concurrency_key(mut self, concurrency_key: ConcurrencyKey) -> Self {
         self.concurrency_key = Some(concurrency_key);
+        self
+    }
+
+    /// Sets [`circuit`](Self::circuit).
+    #[must_use]
+    pub const fn circuit(mut self, circuit: Circuit) -> Self {
+        self.circuit = Some(circuit);
         self
     }
 

@@ -43,6 +43,7 @@ pub(crate) struct Facts {
     pub(crate) retryable: bool,
     pub(crate) details: Option<Value>,
     pub(crate) protocol_code: Option<i32>,
+    pub(crate) counted: bool,
 }
 
 /// The code of a failed task whose author chose none.
@@ -96,6 +97,24 @@ impl ToolError {
         self
     }
 
+    /// Says whether the error counts as a failure of the tool, for its
+    /// [circuit breaker](crate::Circuit) and for alerts; it does unless said
+    /// otherwise.
+    ///
+    /// For errors that a tool in good order gives: what was asked for does not
+    /// exist, the code to compile has a mistake.
+    ///
+    /// ```
+    /// # use async_tool_runtime::ToolError;
+    /// let error = ToolError::new("no such project").with_counted(false);
+    /// assert!(!error.is_counted());
+    /// ```
+    #[must_use]
+    pub fn with_counted(mut self, counted: bool) -> Self {
+        self.facts.counted = counted;
+        self
+    }
+
     /// The code.
     pub fn code(&self) -> &str {
         &self.facts.code
@@ -104,6 +123,11 @@ impl ToolError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         self.facts.retryable
+    }
+
+    /// Whether it counts as a failure of the tool.
+    pub fn is_counted(&self) -> bool {
+        self.facts.counted
     }
 
     /// The details.
@@ -144,7 +168,14 @@ impl Facts {
             retryable: false,
             details: None,
             protocol_code: None,
+            counted: true,
         }
+    }
+
+    /// Says nothing about whether the tool works.
+    pub(crate) fn uncounted(mut self) -> Self {
+        self.counted = false;
+        self
     }
 
     fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -204,6 +235,7 @@ mod tests {
             .with_code("quota")
             .with_retryable(true)
             .with_details(serde_json::json!({"limit": 3}))
+            .with_counted(false)
     }
 
     #[test]
@@ -223,6 +255,7 @@ mod tests {
             assert_eq!(facts.code, "quota");
             assert_eq!(facts.message, message);
             assert!(facts.retryable);
+            assert!(!facts.counted);
             assert_eq!(facts.details, Some(serde_json::json!({"limit": 3})));
         }
     }
@@ -232,6 +265,7 @@ mod tests {
         let error: BoxError = anyhow::anyhow!("disk full").context("writing").into();
         let facts = facts_of(error.as_ref());
         assert_eq!(facts.code, DEFAULT_CODE);
+        assert!(facts.counted);
         assert_eq!(facts.message, "writing: disk full");
         let text: BoxError = String::from("just text").into();
         assert_eq!(facts_of(text.as_ref()).message, "just text");

@@ -193,10 +193,11 @@ enum Kind {
 }
 
 impl AskError {
+    /// What a caller answers says nothing about whether the tool works.
     fn new(kind: Kind, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             kind,
-            facts: Facts::new(code, message.into()),
+            facts: Facts::new(code, message.into()).uncounted(),
         }
     }
 
@@ -206,7 +207,10 @@ impl AskError {
 
     /// A mistake in the tool's code.
     fn misused(message: impl Into<String>) -> Self {
-        Self::new(Kind::Other, DEFAULT_CODE, message)
+        Self {
+            kind: Kind::Other,
+            facts: Facts::new(DEFAULT_CODE, message.into()),
+        }
     }
 
     /// Whether the caller said no. The code is `input_declined`.

@@ -25,6 +25,7 @@ mod state;
 mod steps;
 pub mod store;
 mod task;
+mod telemetry;
 #[cfg(test)]
 mod test_log;
 #[cfg(test)]
@@ -41,8 +42,12 @@ pub mod __private;
 pub use builder::{AsyncToolsBuilder, BuildError};
 pub use context::TaskContext;
 pub use descriptor::{
-    Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry, Surface, Surfaces,
-    Undeclared,
+    Annotations, Circuit, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry, Surface,
+    Surfaces, Undeclared,
+};
+pub use engine::{
+    CircuitHealth, CircuitState, Health, LeaseHealth, LeaseState, QueueHealth, StoreHealth,
+    ToolQueueHealth,
 };
 pub use error::{BoxError, Cancelled, ToolError};
 pub use input::AskError;
@@ -61,4 +66,5 @@ pub use store::{PostgresStore, PostgresStoreBuilder};
 #[cfg(feature = "redis")]
 pub use store::{RedisStore, RedisStoreBuilder};
 pub use task::{InvalidTaskId, Principal, TaskId};
+pub use telemetry::{Alert, AlertEvent, TraceContext};
 pub use tool::{AsyncTool, Call};

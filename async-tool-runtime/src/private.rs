@@ -10,8 +10,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use crate::descriptor::{
-    Annotations, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry, Surface, Surfaces,
-    Undeclared,
+    Annotations, Circuit, ConcurrencyKey, Dedupe, Descriptor, Names, OnInterrupt, Retry, Surface,
+    Surfaces, Undeclared,
 };
 pub use crate::error::BoxError;
 pub use crate::state::Borrow;

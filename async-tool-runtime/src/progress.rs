@@ -303,11 +303,13 @@ impl Progress {
         }
         text.step = Some(step);
         text.step_changes += 1;
-        let name = text.present().map(|(_, step)| step.name.clone());
         self.cell.current.store(0, Ordering::Relaxed);
         self.cell.total.store(UNSET, Ordering::Relaxed);
         self.cell.given.store(UNSET, Ordering::Relaxed);
+        let name = text.present().map(|(_, step)| step.name.clone());
         drop(text);
+        // Shows on the attempt's span when it was.
+        tracing::debug!(step = name, "a step begins");
         self.touch();
         (self.cell.on_step)(&name.unwrap_or_default());
     }

@@ -21,6 +21,14 @@ pub(crate) enum Refusal {
         limit: Limit,
         retry_after: Duration,
     },
+    /// The principal makes more calls a minute than it may.
+    TooFast {
+        per_minute: u32,
+        retry_after: Duration,
+    },
+    CircuitOpen {
+        retry_after: Duration,
+    },
     TooManySubscriptions,
     ShuttingDown,
     StoreUnavailable,
@@ -68,7 +76,8 @@ impl Refusal {
             Self::InvalidArguments(_) | Self::ArgumentsTooLarge { .. } => "invalid_arguments",
             Self::TaskNotFound => "task_not_found",
             Self::IdempotencyConflict(_) => "idempotency_conflict",
-            Self::Overloaded { .. } => "overloaded",
+            Self::Overloaded { .. } | Self::TooFast { .. } => "overloaded",
+            Self::CircuitOpen { .. } => "circuit_open",
             Self::TooManySubscriptions => "too_many_subscriptions",
             Self::ShuttingDown => "shutting_down",
             Self::StoreUnavailable => "store_unavailable",
@@ -84,6 +93,8 @@ impl Refusal {
         matches!(
             self,
             Self::Overloaded { .. }
+                | Self::TooFast { .. }
+                | Self::CircuitOpen { .. }
                 | Self::TooManySubscriptions
                 | Self::ShuttingDown
                 | Self::StoreUnavailable
@@ -110,6 +121,13 @@ impl Refusal {
             Self::Overloaded { limit, .. } => {
                 format!("{limit}; try again after retry_after_seconds")
             }
+            Self::TooFast { per_minute, .. } => format!(
+                "more than {per_minute} calls a minute of tools that start a task; \
+                 try again after retry_after_seconds"
+            ),
+            Self::CircuitOpen { .. } => "too many tasks of this tool have failed lately, so it is \
+                 left alone for a while; try again after retry_after_seconds"
+                .to_owned(),
             Self::TooManySubscriptions => {
                 "there are as many subscriptions as this server allows; end one, or read instead"
                     .to_owned()
@@ -137,9 +155,16 @@ impl Refusal {
         }
     }
 
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
+    /// When the same call may succeed, in whole seconds: not too early, and at
+    /// least one.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Overloaded { retry_after, .. } => Some(*retry_after),
+            Self::Overloaded { retry_after, .. }
+            | Self::TooFast { retry_after, .. }
+            | Self::CircuitOpen { retry_after } => {
+                let begun = u64::from(retry_after.subsec_nanos() > 0);
+                Some((retry_after.as_secs() + begun).max(1))
+            }
             _ => None,
         }
     }

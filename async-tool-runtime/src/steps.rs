@@ -11,10 +11,12 @@ use futures_util::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
+use tracing::Instrument;
 
 use crate::context::TaskContext;
 use crate::error::{BoxError, DEFAULT_CODE, Facts, ToolError, facts_of};
 use crate::store::{Refused, StepEnd, StepRecord, StoreError};
+use crate::telemetry::spans;
 
 /// Most steps that a task records.
 const MAX_STEPS: usize = 200;
@@ -36,22 +38,31 @@ where
     if let Some(result) = steps.recorded(name, task).await? {
         begun.keep(StepEnd::Replayed);
         return serde_json::from_str(&result).map_err(|error| {
-            StepError::refused(
-                "incompatible_step",
-                format!(
-                    "the recorded result of the step `{name}` does not fit this version of \
-                     the tool: {error}"
-                ),
-            )
+            let message = format!(
+                "the recorded result of the step `{name}` does not fit this version of the tool: \
+                 {error}"
+            );
+            StepError(Kind::Refused(
+                Facts::new("incompatible_step", message).uncounted(),
+            ))
         });
     }
     steps.owned(task).await?;
     if task.is_cancelled() {
         return Err(StepError(Kind::Cancelled));
     }
-    let result = body().await.map_err(|error| StepError(Kind::Body(error)))?;
-    let json = encode::<T>(name, &result)?;
-    steps.record(StepRecord::new(name, json)).await?;
+    let span = spans::step(name);
+    let step = async {
+        let result = body().await.map_err(|error| StepError(Kind::Body(error)))?;
+        let json = encode::<T>(name, &result)?;
+        steps.record(StepRecord::new(name, json)).await?;
+        Ok(result)
+    };
+    let done = step.instrument(span.clone()).await;
+    if done.is_err() {
+        spans::step_failed(&span);
+    }
+    let result = done?;
     begun.keep(StepEnd::Done);
     Ok(result)
 }

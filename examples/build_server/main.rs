@@ -48,8 +48,6 @@ async fn serve(cli: Cli) -> Result<(), BoxError> {
         // protocol's tasks.
         .surface([Surface::Family, Surface::Native])
         .state(Workspace::open(&cli.root)?)
-        // Whoever can reach it is its user.
-        .single_user()
         // A build that is cut short is simply started again.
         .drain(Duration::ZERO);
     cli.serving.run(builder, &cli.root).await

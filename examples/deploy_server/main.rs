@@ -80,7 +80,5 @@ fn server(deployments: Deployments) -> AsyncToolsBuilder {
         // For clients that know nothing but tools, and for those that speak the
         // protocol's tasks.
         .surface([Surface::Family, Surface::Native])
-        // Whoever can reach it is its user.
-        .single_user()
         .state(deployments)
 }

@@ -1,21 +1,22 @@
 //! How the servers of the examples are served: over stdio, or over HTTP.
 
+#[path = "http.rs"]
+pub(crate) mod http;
 #[path = "store.rs"]
 mod store;
 
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_tool::{AsyncTools, AsyncToolsBuilder, BoxError};
 use axum::Router;
 use clap::Args;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
-use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use http::{Http, collect_metrics};
 use tokio::net::TcpListener;
 use tokio::signal::ctrl_c;
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 /// What `shutdown` answered is still on its way to the clients when it returns:
@@ -26,13 +27,8 @@ const LAST_WORDS: Duration = Duration::from_millis(150);
 /// Where tasks are kept, and what this process does with them.
 #[derive(Debug, Args)]
 pub(crate) struct Serving {
-    /// Serve streamable HTTP at this address, path `/mcp`, instead of stdio.
-    #[arg(long, value_name = "ADDR")]
-    http: Option<SocketAddr>,
-    /// Keep no sessions, so that a load balancer may send each request to
-    /// whichever replica it likes.
-    #[arg(long, requires = "http")]
-    stateless: bool,
+    #[command(flatten)]
+    http: Http,
     /// Keep tasks in this store (`sqlite:PATH`, `memory:`, and with their
     /// features `postgres://…` and `redis://…`) instead of the file
     /// `.async-tool/tasks.db` in the root.
@@ -54,6 +50,8 @@ pub(crate) struct Serving {
 impl Serving {
     /// Serves, or works, until the client leaves, Ctrl-C or SIGTERM.
     pub(crate) async fn run(self, builder: AsyncToolsBuilder, root: &Path) -> Result<(), BoxError> {
+        let callers = self.http.callers()?;
+        let builder = callers.known_to(builder);
         let mut builder = store::attach(builder, self.store.as_deref(), root).await?;
         if self.serve_only {
             builder = builder.slots(0);
@@ -61,13 +59,21 @@ impl Serving {
         if let Some(lease) = self.lease {
             builder = builder.lease(lease);
         }
+        let Some(address) = self.http.address() else {
+            let tools = builder.build().await?;
+            if self.worker {
+                tools.run_worker().await;
+            } else {
+                tools.serve_stdio().await?;
+            }
+            return Ok(());
+        };
+        // Before there is anything to measure.
+        let metrics = collect_metrics()?;
         let tools = builder.build().await?;
-        match self.http {
-            _ if self.worker => tools.run_worker().await,
-            Some(address) => serve_http(tools, address, self.stateless).await?,
-            None => tools.serve_stdio().await?,
-        }
-        Ok(())
+        let stop = CancellationToken::new();
+        let router = self.http.router(&tools, callers, metrics, stop.clone());
+        serve_http(tools, router, address, stop).await
     }
 }
 
@@ -94,37 +100,17 @@ pub(crate) fn exit_code(served: Result<(), BoxError>) -> ExitCode {
     }
 }
 
-/// How long a call may wait in silence.
-const LONGEST_TASK: Duration = Duration::from_secs(60 * 60);
-
-/// A session in which nothing is sent for so long is over; rmcp's default is
-/// five minutes, and a call may wait longer than that for its task.
-fn sessions_for(silence: Duration) -> LocalSessionManager {
-    let mut sessions = LocalSessionManager::default();
-    sessions.session_config.keep_alive = Some(silence);
-    sessions
-}
-
 async fn serve_http(
     tools: AsyncTools,
+    router: Router,
     address: SocketAddr,
-    stateless: bool,
+    sessions: CancellationToken,
 ) -> Result<(), BoxError> {
-    let mut config = StreamableHttpServerConfig::default();
-    config.legacy_session_mode = !stateless;
-    config.json_response = stateless;
-    let sessions = config.cancellation_token.clone();
-    let handler = tools.clone();
-    let service = tools.http_layer().layer(StreamableHttpService::new(
-        move || Ok(handler.clone()),
-        Arc::new(sessions_for(LONGEST_TASK)),
-        config,
-    ));
     let listener = TcpListener::bind(address)
         .await
         .map_err(|error| format!("cannot listen at {address}: {error}"))?;
     tracing::info!("serving http://{}/mcp", listener.local_addr()?);
-    axum::serve(listener, Router::new().nest_service("/mcp", service))
+    axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             asked_to_stop().await;
             tools.shutdown().await;

@@ -5,6 +5,7 @@ mod adversarial;
 mod again;
 mod asking;
 mod beside;
+mod circuit;
 #[cfg(feature = "client")]
 mod client;
 #[cfg(all(unix, feature = "sqlite"))]
@@ -13,11 +14,13 @@ mod crash;
 mod dashboard;
 mod doors;
 mod durable;
+mod early;
 mod ending;
 mod faults;
 mod flaky;
 #[cfg(all(unix, feature = "sqlite", feature = "postgres", feature = "redis"))]
 mod fleet;
+mod health;
 mod history;
 mod http;
 mod idempotency;
@@ -29,6 +32,7 @@ mod native;
 mod principals;
 mod progress;
 mod project;
+mod quotas;
 mod raw;
 mod raw_http;
 mod refusals;
@@ -38,7 +42,7 @@ mod schemas;
 mod sharing;
 mod shutdown;
 mod subscriptions;
-
+mod telemetry;
 mod tools;
 mod upgrades;
 mod waiting;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use async_tool::{
-    Annotations, AsyncTool, Borrow, ConcurrencyKey, Dedupe, Descriptor, OnInterrupt, Progress,
-    Retry, Surface, Surfaces, TaskContext, Undeclared, async_tool,
+    Annotations, AsyncTool, Borrow, Circuit, ConcurrencyKey, Dedupe, Descriptor, OnInterrupt,
+    Progress, Retry, Surface, Surfaces, TaskContext, Undeclared, async_tool,
 };
 
 struct Workspace;
@@ -25,6 +25,7 @@ struct Workspace;
     retry(attempts = 5, backoff = "500ms", max_backoff = "2m"),
     dedupe = "arguments",
     concurrency_key(group = "target", args(host, project), limit = 2),
+    circuit(failure_rate = 0.25, window = "1m", cool_down = "30s", minimum = 20),
     interactive,
     surface(family, native),
     undeclared = "reject",
@@ -43,7 +44,8 @@ async fn every_option(project: String, #[serde(rename = "machine")] host: String
 #[async_tool(
     on_interrupt = "fail",
     retry(attempts = 2),
-    concurrency_key(args(r#type))
+    concurrency_key(args(r#type)),
+    circuit(failure_rate = 1, window = "90s", cool_down = "500ms")
 )]
 async fn the_least_of_options(r#type: String) {
     let _ = r#type;
@@ -100,6 +102,9 @@ fn every_option_arrives() {
     assert_eq!(descriptor.dedupe, Some(Dedupe::Arguments));
     let key = ConcurrencyKey::new("target", &["machine", "project"]).limit(2);
     assert_eq!(descriptor.concurrency_key, Some(key));
+    let (minute, half) = (Duration::from_secs(60), Duration::from_secs(30));
+    let circuit = Circuit::new(0.25, minute, half).minimum(20);
+    assert_eq!(descriptor.circuit, Some(circuit));
     assert!(descriptor.interactive);
     let surfaces = Surfaces::from([Surface::Family, Surface::Native]);
     assert_eq!(descriptor.surfaces, Some(surfaces));
@@ -122,12 +127,16 @@ fn what_options_leave_out_is_the_default() {
     assert_eq!(descriptor.retry, Some(Retry::new(2)));
     let key = ConcurrencyKey::new("the_least_of_options", &["type"]);
     assert_eq!(descriptor.concurrency_key, Some(key));
+    let (window, cool_down) = (Duration::from_secs(90), Duration::from_millis(500));
+    let circuit = Circuit::new(1.0, window, cool_down);
+    assert_eq!(descriptor.circuit, Some(circuit));
 
     let descriptor = NoOptionTool.descriptor();
     assert_eq!(descriptor.on_interrupt, OnInterrupt::Fail);
     assert_eq!(descriptor.retry, None);
     assert_eq!(descriptor.dedupe, None);
     assert_eq!(descriptor.concurrency_key, None);
+    assert_eq!(descriptor.circuit, None);
     assert!(!descriptor.interactive);
     assert_eq!(descriptor.surfaces, None);
     assert_eq!(descriptor.undeclared, Undeclared::Wait);

@@ -80,6 +80,14 @@ const _: () = {
                         )
                         .limit(2),
                 )
+                .circuit(
+                    ::renamed::__private::Circuit::new(
+                            0.5,
+                            ::core::time::Duration::new(60, 0),
+                            ::core::time::Duration::new(30, 0),
+                        )
+                        .minimum(20),
+                )
                 .interactive()
                 .surfaces(
                     ::renamed::__private::Surfaces::NONE

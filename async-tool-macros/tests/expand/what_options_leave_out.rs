@@ -64,6 +64,13 @@ const _: () = {
                         &["type", "by"],
                     ),
                 )
+                .circuit(
+                    ::async_tool::__private::Circuit::new(
+                        1.0,
+                        ::core::time::Duration::new(90, 0),
+                        ::core::time::Duration::new(0, 500000000),
+                    ),
+                )
                 .surfaces(
                     ::async_tool::__private::Surfaces::NONE
                         .with(::async_tool::__private::Surface::Native),

@@ -63,6 +63,9 @@ pub(crate) fn prepare(tool: &SharedTool, surfaces: Surfaces) -> Result<Entry, Ve
             "the tool `{name}` has a `retry` with zero attempts"
         ));
     }
+    if let Some(problem) = descriptor.circuit.and_then(|circuit| circuit.problem()) {
+        problems.push(format!("the tool `{name}` has a `circuit` with {problem}"));
+    }
 
     let schemas = tool.schemas();
     if schemas.input.get("type").and_then(Value::as_str) != Some("object") {

@@ -21,7 +21,26 @@ use crate::store::{Outcome, TaskRecord};
 use crate::task::TaskFailure;
 use crate::tool::{Call, EncodeError, RunError};
 
-pub(super) type Attempt = JoinHandle<Result<String, Box<TaskFailure>>>;
+pub(super) type Attempt = JoinHandle<Result<String, Failed>>;
+
+/// What the tool's function failed with.
+#[derive(Debug)]
+pub(super) struct Failed {
+    failure: Box<TaskFailure>,
+    /// Whether it speaks against the tool.
+    counted: bool,
+}
+
+/// How an attempt ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// None: nothing may be written.
+    pub(super) outcome: Option<Outcome>,
+    /// Whether the tool did what it should. None: nobody can tell from this.
+    pub(super) success: Option<bool>,
+    /// The attempt, if it could not be stopped.
+    pub(super) unstoppable: Option<Attempt>,
+}
 
 /// Longest message of a failed task, in characters.
 const MAX_FAILURE: usize = 4 * MAX_MESSAGE;
@@ -65,14 +84,7 @@ impl Clocks {
 }
 
 /// Waits for the end of an attempt, or makes it end.
-///
-/// Returns how the task ended (`None`: nothing may be written), and the
-/// attempt if it could not be stopped.
-pub(super) async fn drive(
-    mut attempt: Attempt,
-    stop: &Stop,
-    clocks: &Clocks,
-) -> (Option<Outcome>, Option<Attempt>) {
+pub(super) async fn drive(mut attempt: Attempt, stop: &Stop, clocks: &Clocks) -> Ended {
     let timed_out = async {
         match &clocks.timeout {
             Some(timeout) => timeout.over().await,
@@ -81,7 +93,7 @@ pub(super) async fn drive(
     };
     tokio::select! {
         biased;
-        joined = &mut attempt => return (outcome(joined, stop.cause()), None),
+        joined = &mut attempt => return Ended::joined(joined, stop.cause()),
         () = stop.token().cancelled() => {}
         limit = timed_out => {
             stop.fire(Cause::Timeout(limit));
@@ -94,50 +106,77 @@ pub(super) async fn drive(
     let cause = stop.cause().cloned().unwrap_or(Cause::LeaseLost);
     tokio::select! {
         biased;
-        joined = &mut attempt => (outcome(joined, Some(&cause)), None),
+        joined = &mut attempt => Ended::joined(joined, Some(&cause)),
         () = stop.grace_over(Instant::now() + clocks.grace) => {
             attempt.abort();
             // Whatever awaits ends with its next poll; what blocks does not.
-            match timeout(Duration::from_millis(20), &mut attempt).await {
-                Ok(_) => (cause.outcome(), None),
-                Err(_) => {
-                    tracing::warn!(
-                        "the body of a task goes on although it was told to stop; \
-                         it probably blocks its thread (see tokio's spawn_blocking)"
-                    );
-                    (cause.outcome(), Some(attempt))
-                }
+            let stopped = timeout(Duration::from_millis(20), &mut attempt).await;
+            let mut ended = Ended::stopped(&cause);
+            if stopped.is_err() {
+                tracing::warn!(
+                    "the body of a task goes on although it was told to stop; \
+                     it probably blocks its thread (see tokio's spawn_blocking)"
+                );
+                ended.unstoppable = Some(attempt);
             }
+            ended
         }
     }
 }
 
-/// How a task ended whose attempt ended so. A result counts even after a
-/// request to stop; anything else becomes the cause of that request.
-fn outcome(
-    joined: Result<Result<String, Box<TaskFailure>>, JoinError>,
-    cause: Option<&Cause>,
-) -> Option<Outcome> {
-    if matches!(cause, Some(Cause::LeaseLost)) {
-        return None;
+impl Ended {
+    /// A result counts even after a request to stop; anything else becomes the
+    /// cause of that request.
+    fn joined(joined: Result<Result<String, Failed>, JoinError>, cause: Option<&Cause>) -> Self {
+        match (joined, cause) {
+            (_, Some(cause @ Cause::LeaseLost)) => Self::stopped(cause),
+            (Ok(Ok(result)), _) => Self::with(Outcome::Completed(result.into()), Some(true)),
+            (_, Some(cause)) => Self::stopped(cause),
+            (Ok(Err(failed)), None) => Self::with(
+                Outcome::Failed(failed.failure),
+                failed.counted.then_some(false),
+            ),
+            (Err(error), None) => match error.try_into_panic() {
+                Ok(payload) => {
+                    let message = shortened(panic_message(payload.as_ref()), MAX_FAILURE);
+                    let failure = TaskFailure::new("panicked", message);
+                    Self::with(Outcome::Failed(Box::new(failure)), Some(false))
+                }
+                // Only the runtime's own shutdown cancels an attempt behind our back.
+                Err(_) => Self::unknown(),
+            },
+        }
     }
-    match (joined, cause) {
-        (Ok(Ok(result)), _) => Some(Outcome::Completed(result.into())),
-        (_, Some(cause)) => cause.outcome(),
-        (Ok(Err(failure)), None) => Some(Outcome::Failed(failure)),
-        (Err(error), None) => {
-            // Only the runtime's own shutdown cancels an attempt behind our back.
-            let payload = error.try_into_panic().ok()?;
-            let message = shortened(panic_message(payload.as_ref()), MAX_FAILURE);
-            let failure = TaskFailure::new("panicked", message);
-            Some(Outcome::Failed(Box::new(failure)))
+
+    /// It was stopped for this cause.
+    pub(super) fn stopped(cause: &Cause) -> Self {
+        Self {
+            outcome: cause.outcome(),
+            success: matches!(cause, Cause::Timeout(_)).then_some(false),
+            unstoppable: None,
+        }
+    }
+
+    fn with(outcome: Outcome, success: Option<bool>) -> Self {
+        Self {
+            outcome: Some(outcome),
+            success,
+            unstoppable: None,
+        }
+    }
+
+    fn unknown() -> Self {
+        Self {
+            outcome: None,
+            success: None,
+            unstoppable: None,
         }
     }
 }
 
 /// What is kept of an error: its details as long as a result might be.
-fn failure(error: RunError, result_limit: usize) -> TaskFailure {
-    let failure = described(error);
+fn failed(error: RunError, result_limit: usize) -> Failed {
+    let (failure, counted) = described(error);
     let details = failure.details.filter(|details| {
         let fit = !is_deeper_than(details, MAX_DEPTH) && details.to_string().len() <= result_limit;
         if !fit {
@@ -145,17 +184,23 @@ fn failure(error: RunError, result_limit: usize) -> TaskFailure {
         }
         fit
     });
-    TaskFailure {
+    let failure = TaskFailure {
         code: shortened(failure.code.into_owned(), MAX_CODE).into(),
         message: shortened(failure.message, MAX_FAILURE),
         retryable: failure.retryable,
         details,
         protocol_code: failure.protocol_code,
+    };
+    Failed {
+        failure: Box::new(failure),
+        counted,
     }
 }
 
-fn described(error: RunError) -> TaskFailure {
-    match error {
+/// The failure, and whether it speaks against the tool.
+fn described(error: RunError) -> (TaskFailure, bool) {
+    let counted = !matches!(error, RunError::Decode(_));
+    let failure = match error {
         RunError::Decode(error) => TaskFailure::new(
             "incompatible_arguments",
             format!(
@@ -165,13 +210,14 @@ fn described(error: RunError) -> TaskFailure {
         ),
         RunError::Tool(error) => {
             let facts = facts_of(error.as_ref());
-            TaskFailure {
+            let failure = TaskFailure {
                 code: facts.code,
                 message: facts.message,
                 retryable: facts.retryable,
                 details: facts.details,
                 protocol_code: facts.protocol_code,
-            }
+            };
+            return (failure, facts.counted);
         }
         RunError::Encode(EncodeError::TooLarge { limit }) => TaskFailure::new(
             "result_too_large",
@@ -185,7 +231,8 @@ fn described(error: RunError) -> TaskFailure {
             "invalid_result",
             format!("the result does not match the tool's own schema: {message}"),
         ),
-    }
+    };
+    (failure, counted)
 }
 
 fn panic_message(payload: &(dyn Any + Send)) -> String {
@@ -207,10 +254,10 @@ pub(super) async fn run(
     arguments: Arc<str>,
     state: Arc<StateMap>,
     result_limit: usize,
-) -> Result<String, Box<TaskFailure>> {
+) -> Result<String, Failed> {
     try_run(&entry, &context, &arguments, &state, result_limit)
         .await
-        .map_err(|error| Box::new(failure(error, result_limit)))
+        .map_err(|error| failed(error, result_limit))
 }
 
 async fn try_run(

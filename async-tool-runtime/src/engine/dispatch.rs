@@ -22,9 +22,11 @@ impl Engine {
 
     async fn dispatch(self: &Arc<Self>) {
         let mut reservation = self.worker.slots.reserve();
-        let (wants, limit) = (reservation.wants.clone(), reservation.left);
+        let (mut wants, limit) = (reservation.wants.clone(), reservation.left);
+        // Given back before the slots, so that whoever gets one finds them free.
+        let mut probes = self.circuits.narrow(&mut wants);
         let every_tool = wants.len() == self.catalog.iter().count();
-        if limit == 0 {
+        if limit == 0 || wants.is_empty() {
             self.worker.remember_backlog();
             return;
         }
@@ -55,7 +57,12 @@ impl Engine {
         }
         for record in claimed {
             match reservation.slot(&record.tool) {
-                Some(slot) if !self.is_draining() => self.execute(record, slot, sent),
+                Some(slot) if !self.is_draining() => {
+                    let probe = probes.take(&record.tool);
+                    // The breaker may have opened since, and this one counts no more.
+                    let pass = probe.or_else(|| self.circuits.pass(&record.tool));
+                    self.execute(record, slot, pass.unwrap_or_default(), sent);
+                }
                 _ => self.give_back(record.id, record.epoch).await,
             }
         }

@@ -259,6 +259,7 @@ impl Engine {
             _ => None,
         };
         drop(waiting);
+        live.pass.step_aside();
         drop(given_up);
     }
 

@@ -4,9 +4,11 @@ mod admission;
 mod answer;
 mod attempt;
 mod beat;
+mod circuit;
 mod clock;
 mod dispatch;
 mod follow;
+mod health;
 mod history;
 mod initiate;
 mod inquiry;
@@ -14,11 +16,14 @@ mod journal;
 #[cfg(feature = "dashboard")]
 mod operate;
 mod query;
+mod quota;
+mod recent;
 mod settle;
 mod stop;
 mod stranded;
 mod supervise;
 mod sweep;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod timeout;
@@ -31,9 +36,14 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 pub(crate) use clock::Clock;
 pub(crate) use follow::Following;
+pub use health::{
+    CircuitHealth, CircuitState, Health, LeaseHealth, LeaseState, QueueHealth, StoreHealth,
+    ToolQueueHealth,
+};
 pub(crate) use initiate::{Initiate, Initiated};
 #[cfg(feature = "dashboard")]
 pub(crate) use operate::Inspected;
@@ -46,7 +56,12 @@ pub(crate) use watch::Subscription;
 use crate::catalog::Catalog;
 use crate::state::StateMap;
 use crate::store::{Store, StoreError};
+use crate::telemetry::Telemetry;
+use circuit::Circuits;
+use health::Pulse;
 use inquiry::Parked;
+use quota::{PerPrincipal, Rate};
+use recent::Recent;
 use stop::Cause;
 use stranded::InUse;
 use watch::Hub;
@@ -67,6 +82,7 @@ pub(crate) struct Config {
     pub(crate) max_waiters: usize,
     pub(crate) max_subscriptions: usize,
     pub(crate) single_user: bool,
+    pub(crate) per_principal: PerPrincipal,
 }
 
 impl Config {
@@ -101,6 +117,7 @@ impl Default for Config {
             max_waiters: 10_000,
             max_subscriptions: 10_000,
             single_user: false,
+            per_principal: PerPrincipal::default(),
         }
     }
 }
@@ -111,12 +128,17 @@ pub(crate) struct Engine {
     pub(crate) catalog: Catalog,
     state: Arc<StateMap>,
     store: Arc<dyn Store>,
+    pub(crate) telemetry: Telemetry,
     clock: Clock,
     hub: Arc<Hub>,
     worker: Worker,
     waiters: Semaphore,
     /// Tasks that may be followed at the same time.
     followers: Arc<Semaphore>,
+    circuits: Circuits,
+    rate: Rate,
+    recent: Recent,
+    pulse: Pulse,
     in_use: InUse,
     parked: Parked,
     /// Poked when a deadline appears that the sweeper does not know of.
@@ -136,10 +158,15 @@ impl Engine {
         state: StateMap,
         store: Arc<dyn Store>,
         clock: Clock,
+        telemetry: Telemetry,
     ) -> Arc<Self> {
         let config = config.clamped();
         let engine = Arc::new(Self {
             worker: Worker::new(&config, &catalog),
+            circuits: Circuits::of(&catalog, &telemetry.meters),
+            rate: Rate::of(&config.per_principal),
+            recent: Recent::default(),
+            pulse: Pulse::default(),
             in_use: InUse::default(),
             parked: Parked::default(),
             waiters: Semaphore::new(config.max_waiters.min(Semaphore::MAX_PERMITS)),
@@ -149,7 +176,8 @@ impl Engine {
             config,
             catalog,
             state: Arc::new(state),
-            store,
+            store: telemetry.measured(store),
+            telemetry,
             clock,
             hub: Arc::default(),
             sweep: Notify::new(),
@@ -188,7 +216,7 @@ impl Engine {
     async fn detached<T: Send + 'static>(
         call: impl Future<Output = Result<T, StoreError>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        tokio::spawn(call)
+        tokio::spawn(call.in_current_span())
             .await
             .unwrap_or_else(|error| Err(died().with_source(error)))
     }

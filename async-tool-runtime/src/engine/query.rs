@@ -12,7 +12,7 @@ use super::stop::Cause;
 use super::{Engine, View};
 use crate::log::tail;
 use crate::refusal::Refusal;
-use crate::store::{Cursor, Filter, LogLine, StoreError};
+use crate::store::{CancelAck, Cursor, Filter, LogLine, Outcome, StoreError};
 use crate::task::{Principal, TaskId, TaskRecord};
 
 /// How long `cancel` waits for the end.
@@ -76,7 +76,7 @@ pub(crate) struct Asker<'a> {
 
 impl Asker<'_> {
     /// A task of somebody else or of another tool does not exist for them.
-    fn may_see(&self, record: &TaskRecord) -> bool {
+    pub(super) fn may_see(&self, record: &TaskRecord) -> bool {
         let of_tool = self.tool.is_none_or(|tool| *tool == *record.tool);
         of_tool && record.principal.as_ref() == self.principal
     }
@@ -92,12 +92,14 @@ impl Engine {
         wait: Wait,
         reporter: Option<&mut dyn Reporter>,
     ) -> Result<View, Refusal> {
+        let changes = self.hub.subscribe(id);
         let mut view = self.authorised(asker, id).await?;
         if !wait.until.is_over(&view) && !wait.duration.is_zero() {
             let waited = self.wait(id, wait, reporter).await?;
             view = waited.ok_or(Refusal::TaskNotFound)?;
         }
         self.explain(&mut view).await;
+        self.remember(&view, changes);
         Ok(view)
     }
 
@@ -135,9 +137,12 @@ impl Engine {
         }
         let store = Arc::clone(&self.store);
         let sent = Arc::clone(&reason);
-        Self::detached(async move { store.request_cancel(id, sent).await })
+        let asked = Self::detached(async move { store.request_cancel(id, sent).await })
             .await?
             .ok_or(Refusal::TaskNotFound)?;
+        if asked == CancelAck::Ended {
+            self.tell_end(&view.record, &Outcome::Cancelled(Arc::clone(&reason)), true);
+        }
         if let Some(live) = self.worker.get(id) {
             live.stop.fire(Cause::Cancelled(reason));
         }
@@ -203,6 +208,7 @@ impl Engine {
             tracing::warn!("too many waiting calls; answering at once");
             return self.view(id).await;
         };
+        let _counted = self.telemetry.meters.waiting();
         let mut changes = self.hub.subscribe(id);
         let started = Instant::now();
         let end = started + wait.duration.min(FAR);

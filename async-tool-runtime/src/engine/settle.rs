@@ -29,22 +29,26 @@ impl Engine {
         match verdict {
             Verdict::End(outcome) => {
                 let history = live.history.close_with(&outcome);
-                let mut end = End::new(outcome, revision).with_log(log);
+                let mut end = End::new(outcome.clone(), revision).with_log(log);
                 end.lingers = lingers;
                 end.history = history;
-                self.until_written(id, |store| finish(store, id, epoch, end.clone()))
-                    .await;
+                let written = self.until_written(id, |store| finish(store, id, epoch, end.clone()));
+                if written.await {
+                    self.tell_end(&live.record, &outcome, live.counts());
+                }
             }
             Verdict::Again(pause, message) => {
                 let history = live.history.close(AttemptEnd::Retried, Some(&message));
                 let mut retry = Retry::new(pause, message, revision).with_log(log);
                 retry.history = history;
                 let release = Release::Retry(retry);
-                self.until_written(id, |store| {
+                let written = self.until_written(id, |store| {
                     let release = release.clone();
                     async move { store.release(id, epoch, release).await }
-                })
-                .await;
+                });
+                if written.await {
+                    self.tell_requeue(live);
+                }
                 // The end of its back-off may be the next thing to happen.
                 self.sweep.notify_one();
             }
@@ -60,17 +64,18 @@ impl Engine {
         .await;
     }
 
-    async fn until_written<F>(&self, id: TaskId, write: impl Fn(Arc<dyn Store>) -> F)
+    /// Whether it was written, and not refused.
+    async fn until_written<F>(&self, id: TaskId, write: impl Fn(Arc<dyn Store>) -> F) -> bool
     where
         F: Future<Output = Result<Result<(), Refused>, StoreError>> + Send + 'static,
     {
         let mut pauses = Pauses::default();
         loop {
             match Self::detached(write(Arc::clone(&self.store))).await {
-                Ok(Ok(())) => return,
+                Ok(Ok(())) => return true,
                 Ok(Err(refused)) => {
                     tracing::warn!(?refused, task_id = %id, "somebody else has this task by now");
-                    return;
+                    return false;
                 }
                 Err(error) => {
                     tracing::warn!(%error, task_id = %id, "could not write what became of a task");
@@ -82,7 +87,7 @@ impl Engine {
                 .await
                 .is_none()
             {
-                return;
+                return false;
             }
         }
     }
@@ -113,7 +118,12 @@ impl Engine {
             let release = Release::Retry(retry);
             let (id, epoch) = (live.record.id, live.record.epoch);
             let store = Arc::clone(&self.store);
-            Self::detached(async move { store.release(id, epoch, release).await }).await
+            let released =
+                Self::detached(async move { store.release(id, epoch, release).await }).await;
+            if let Ok(Ok(())) = released {
+                self.tell_requeue(live);
+            }
+            released
         } else {
             self.finish_once(live, interrupted(), false).await
         };
@@ -159,11 +169,15 @@ impl Engine {
     ) -> Result<Result<(), Refused>, StoreError> {
         let (id, epoch) = (live.record.id, live.record.epoch);
         let history = live.history.close_with(&outcome);
-        let mut end = End::new(outcome, live.shown()).with_log(live.log.unstored());
+        let mut end = End::new(outcome.clone(), live.shown()).with_log(live.log.unstored());
         end.lingers = lingers;
         end.history = history;
         let store = Arc::clone(&self.store);
-        Self::detached(async move { store.finish(id, epoch, end).await }).await
+        let finished = Self::detached(async move { store.finish(id, epoch, end).await }).await;
+        if let Ok(Ok(())) = finished {
+            self.tell_end(&live.record, &outcome, live.counts());
+        }
+        finished
     }
 }
 

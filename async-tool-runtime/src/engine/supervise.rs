@@ -8,12 +8,13 @@ use tracing::Instrument;
 
 use super::Engine;
 use super::admission::Slot;
-use super::attempt::{Attempt, Clocks, drive, run};
+use super::attempt::{Attempt, Clocks, Ended, drive, run};
+use super::circuit::Pass;
 use super::history::Timeline;
 use super::inquiry::EngineDesk;
 use super::journal::EngineJournal;
 use super::stop::Cause;
-use super::worker::Live;
+use super::worker::{Live, Said};
 use crate::catalog::Entry;
 use crate::context::{Facts, TaskContext};
 use crate::descriptor::Retry;
@@ -22,6 +23,7 @@ use crate::log::TaskLog;
 use crate::progress::Progress;
 use crate::steps::{Standing, StepBook};
 use crate::store::{Outcome, TaskRecord};
+use crate::telemetry::spans;
 
 /// What becomes of a task after an attempt.
 #[derive(Debug)]
@@ -33,7 +35,13 @@ pub(super) enum Verdict {
 
 impl Engine {
     /// Starts a task; `claimed` is when its claim was sent.
-    pub(super) fn execute(self: &Arc<Self>, record: TaskRecord, slot: Slot, claimed: Instant) {
+    pub(super) fn execute(
+        self: &Arc<Self>,
+        record: TaskRecord,
+        slot: Slot,
+        pass: Pass,
+        claimed: Instant,
+    ) {
         let Some(entry) = self.catalog.get(&record.tool).cloned() else {
             // Only tools of the catalog are claimed.
             return;
@@ -47,25 +55,27 @@ impl Engine {
             timeline.entered(step);
             hub.wake(id);
         });
-        let log = TaskLog::new(record.attempt, self.clock.clone());
-        let live = Live::new(record, slot, &clocks, progress, log, history, claimed);
+        let said = Said {
+            progress,
+            log: TaskLog::new(record.attempt, self.clock.clone()),
+            history,
+        };
+        let live = Live::new(record, slot, pass, &clocks, said, claimed);
         let live = Arc::new(live);
-        let span = tracing::info_span!(
-            "task",
-            tool = %entry.name,
-            task_id = %id,
-            attempt = live.record.attempt
-        );
         let Some(earlier) = self.worker.add(Arc::clone(&live)) else {
             return;
         };
+        // What was told of it as queued is over.
+        self.hub.wake(id);
         let engine = Arc::clone(self);
+        let (span, running) = self.telemetry.attempt(&live.record);
         let supervise = async move {
+            let _running = running;
             let _over = live.over.clone().drop_guard();
             alone(&earlier, &live).await;
             engine.known_to_be_ours(&live).await;
-            let (running, ended) = (Arc::clone(&live), Arc::clone(&engine));
-            engine.supervise(entry, running, clocks.begin()).await;
+            let (attempt, ended) = (Arc::clone(&live), Arc::clone(&engine));
+            engine.supervise(entry, attempt, clocks.begin()).await;
             // Taken until the body has really stopped.
             ended.end_slot(&live);
         };
@@ -85,8 +95,8 @@ impl Engine {
 
     async fn supervise(self: Arc<Self>, entry: Arc<Entry>, live: Arc<Live>, clocks: Clocks) {
         let started = Instant::now();
-        let (outcome, unstoppable) = if let Some(cause) = live.stop.cause() {
-            (cause.outcome(), None)
+        let ended = if let Some(cause) = live.stop.cause() {
+            Ended::stopped(cause)
         } else {
             let attempt = run(
                 Arc::clone(&entry),
@@ -98,17 +108,22 @@ impl Engine {
             let attempt = tokio::spawn(attempt.in_current_span());
             drive(attempt, &live.stop, &clocks).await
         };
+        let took = started.elapsed();
+        self.telemetry.meters.tool(&entry.name).attempt_ended(took);
+        spans::attempt_ended(ended.outcome.as_ref());
+        self.judge(&live, ended.success);
         // What people took to answer says nothing of when a slot becomes free.
         if !entry.descriptor.interactive {
-            self.worker.slots.observe(&entry.name, started.elapsed());
+            self.worker.slots.observe(&entry.name, took);
         }
 
-        let verdict = outcome.and_then(|outcome| {
+        let verdict = ended.outcome.and_then(|outcome| {
             let (retry, cause) = (entry.descriptor.retry.as_ref(), live.stop.cause());
             verdict(outcome, &live.record, cause, retry, clocks.deadline)
         });
-        tracing::debug!(?verdict, "the attempt ended");
-        match (verdict, unstoppable) {
+        let again = matches!(verdict, Some(Verdict::Again(..)));
+        tracing::debug!(again, "the attempt ended");
+        match (verdict, ended.unstoppable) {
             (Some(verdict), None) => {
                 self.settle(&live, verdict, false).await;
                 self.leave(&live);
@@ -156,6 +171,7 @@ impl Engine {
             principal: record.principal.clone(),
             deadline: record.deadline.into(),
             ends: clocks.ends(),
+            trace: spans::place(record),
         };
         TaskContext::new(
             facts,

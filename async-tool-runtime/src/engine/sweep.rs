@@ -9,6 +9,7 @@ use futures_core::stream::BoxStream;
 use futures_util::{FutureExt, StreamExt};
 
 use super::stop::Cause;
+use super::tally::Fate;
 use super::{Engine, died};
 use crate::store::{Change, Reaped};
 use crate::task::TaskId;
@@ -25,8 +26,11 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 impl Engine {
     /// Cleans up until the engine stops.
     pub(super) async fn sweep_forever(self: Arc<Self>) {
+        let mut counted = None;
         loop {
             let pause = self.sweep_once().await;
+            self.count_queues(&mut counted).await;
+            self.telemetry.look();
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.sweep.notified() => {}
@@ -34,7 +38,7 @@ impl Engine {
         }
     }
 
-    async fn sweep_once(&self) -> Duration {
+    async fn sweep_once(self: &Arc<Self>) -> Duration {
         let longest = MAX_PAUSE.min(self.config.lease / 2);
         // Not detached: only the end of the engine drops this, and a tokio task
         // more would wake threads of a worker that has nothing to do.
@@ -67,6 +71,13 @@ impl Engine {
                 "ended tasks whose worker had died"
             );
         }
+        let fates = [
+            (&requeued, Fate::Requeued),
+            (&interrupted, Fate::Interrupted),
+            (&expired, Fate::Expired),
+        ];
+        let fates = fates.map(|(ids, fate)| ids.iter().map(move |id| (*id, fate)));
+        self.tell_reaped(fates.into_iter().flatten().collect());
         for id in [requeued, interrupted, expired, purged]
             .into_iter()
             .flatten()

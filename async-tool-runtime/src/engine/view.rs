@@ -124,7 +124,16 @@ impl Engine {
             return Ok(Some(View::live(live, self.clock.now())));
         }
         let record = self.store.get(id).await?;
-        Ok(record.map(|record| self.seen(record)))
+        Ok(record.map(|record| {
+            self.recent.compare(&record);
+            self.seen(record)
+        }))
+    }
+
+    /// Whether a task runs here, so that the store has nothing more to say.
+    pub(super) fn has_at_hand(&self, id: TaskId) -> bool {
+        let live = self.worker.get(id);
+        live.is_some_and(|live| !live.waiting.is_stored())
     }
 
     /// What the store had of a task, and what is known of it here.

@@ -64,6 +64,11 @@ impl Subscription {
         // The sender lives as long as this subscription does.
         let _ = self.changes.changed().await;
     }
+
+    /// Whether there was a wake-up since the last one seen.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changes.has_changed().unwrap_or(true)
+    }
 }
 
 impl Drop for Subscription {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Config;
 use super::admission::{Slot, Slots};
 use super::attempt::Clocks;
+use super::circuit::Pass;
 use super::history::Timeline;
 use super::inquiry::Waiting;
 use super::stop::{Cause, Stop};
@@ -106,9 +107,21 @@ pub(crate) struct Live {
     pub(crate) reports: AtomicU64,
     /// What it asks its caller, and its slot.
     pub(crate) waiting: Waiting,
+    /// Where to report how it ended.
+    pub(crate) pass: Pass,
+    /// What it failed with does not speak against the tool.
+    pub(crate) excused: AtomicBool,
     pub(crate) timeout: Option<Arc<Timeout>>,
     /// What the store added to the revision: questions and answers.
     raised: AtomicU64,
+}
+
+/// What an attempt says of itself.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) progress: Progress,
+    pub(crate) log: TaskLog,
+    pub(crate) history: Arc<Timeline>,
 }
 
 impl Live {
@@ -116,12 +129,16 @@ impl Live {
     pub(crate) fn new(
         record: TaskRecord,
         slot: Slot,
+        pass: Pass,
         clocks: &Clocks,
-        progress: Progress,
-        log: TaskLog,
-        history: Arc<Timeline>,
+        said: Said,
         claimed: Instant,
     ) -> Self {
+        let Said {
+            progress,
+            log,
+            history,
+        } = said;
         Self {
             confirmed: Mutex::new(claimed),
             deadline: clocks.deadline,
@@ -132,6 +149,8 @@ impl Live {
             stop: Stop::default(),
             reports: AtomicU64::new(0),
             waiting: Waiting::new(slot, record.input.clone()),
+            pass,
+            excused: AtomicBool::new(false),
             timeout: clocks.timeout.clone(),
             raised: AtomicU64::new(0),
             record,
@@ -142,6 +161,11 @@ impl Live {
     pub(crate) fn raise(&self, revision: u64) {
         let missing = revision.saturating_sub(self.shown());
         self.raised.fetch_add(missing, Ordering::AcqRel);
+    }
+
+    /// Whether a failure of it counts.
+    pub(crate) fn counts(&self) -> bool {
+        !self.excused.load(Ordering::Acquire)
     }
 
     fn key(&self) -> (TaskId, Epoch) {

@@ -21,6 +21,7 @@ use super::legacy_tasks::{Custom, call_params, no_method};
 use super::listen::{self, Subscription};
 use super::{ToolServer, native, resources};
 use crate::builder::AsyncToolsBuilder;
+use crate::engine::Health;
 
 /// What the server says about itself.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +108,24 @@ impl AsyncTools {
     pub async fn shutdown(&self) {
         let engine = &self.shared.server.engine;
         self.shutdown_within(engine.config.drain).await;
+    }
+
+    /// How the server is: for health checks, dashboards, people. Cheap: the store
+    /// is asked once a second at most, however often this is called, and given up
+    /// after two seconds, so that a store that hangs does not hang this.
+    ///
+    /// ```
+    /// # use async_tool_runtime::AsyncTools;
+    /// async fn status_code(tools: &AsyncTools) -> u16 {
+    ///     if tools.health().await.is_ready() { 200 } else { 503 }
+    /// }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses nothing.
+    pub async fn health(&self) -> Health {
+        self.shared.server.engine.health().await
     }
 
     pub(crate) async fn shutdown_within(&self, drain: Duration) {

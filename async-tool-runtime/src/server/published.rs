@@ -68,6 +68,16 @@ pub(crate) enum Published<'a> {
     List(&'a TaskList),
 }
 
+impl Published<'_> {
+    /// The tool that it belongs to; none if to all.
+    pub(crate) fn entry(&self) -> Option<&Arc<Entry>> {
+        match self {
+            Self::Member(member) => member.role.entry(),
+            Self::List(_) => None,
+        }
+    }
+}
+
 /// All published tools.
 #[derive(Default)]
 pub(crate) struct Families {

@@ -9,6 +9,7 @@ use rmcp::service::RequestContext;
 
 use crate::refusal::Refusal;
 use crate::task::Principal;
+use crate::telemetry::TraceContext;
 
 /// A request, for the application's function that finds its principal.
 #[derive(Clone, Copy)]
@@ -39,6 +40,28 @@ impl fmt::Debug for Request<'_> {
             .field("id", &self.context.id)
             .finish_non_exhaustive()
     }
+}
+
+/// Where in its caller's trace a request is: as its `_meta` says, which is MCP's
+/// convention, else as its HTTP headers do. The two are never mixed.
+pub(super) fn trace_of(context: &RequestContext<RoleServer>) -> Option<TraceContext> {
+    let meta = &context.meta;
+    let said = meta
+        .get_traceparent()
+        .and_then(|parent| TraceContext::read(parent, meta.get_tracestate()));
+    said.or_else(|| {
+        let headers = &Request::new(context).http()?.headers;
+        let mut parents = headers.get_all("traceparent").iter();
+        let parent = parents.next()?.to_str().ok()?;
+        if parents.next().is_some() {
+            return None;
+        }
+        // Several are parts of one list.
+        let states = headers.get_all("tracestate").iter();
+        let states: Option<Vec<&str>> = states.map(|state| state.to_str().ok()).collect();
+        let state = states.unwrap_or_default().join(",");
+        TraceContext::read(parent, Some(&state))
+    })
 }
 
 type FindPrincipal = dyn Fn(Request<'_>) -> Option<Principal> + Send + Sync;

@@ -54,6 +54,7 @@ impl ToolServer {
             .resource(uri, context)
             .await
             .map_err(|refusal| error(refusal, uri))?;
+        self.count_read(&view);
         // Strings, numbers and JSON: it cannot fail.
         let entry = self.engine.catalog.get(&view.record.tool);
         let snapshot = Snapshot::of(&view, true).asking(&view, entry.map(AsRef::as_ref));

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::native::{self, NotCalled};
 use super::published::{Families, Member, Published, Role};
-use super::request::PrincipalRule;
+use super::request::{PrincipalRule, trace_of};
 use super::subscribers::Subscribers;
 use super::wire::{self, Snapshot, to_result};
 use crate::catalog::Entry;
@@ -25,6 +25,7 @@ use crate::engine::{Asker, Engine, Initiate, Reporter, Until, View, Wait};
 use crate::input::Answer;
 use crate::refusal::Refusal;
 use crate::task::Principal;
+use crate::telemetry::TraceContext;
 
 /// Answers calls of the published tools.
 pub(crate) struct ToolServer {
@@ -80,6 +81,7 @@ impl ToolServer {
             Err(NotCalled::Protocol(error)) => Err(error),
             Err(NotCalled::Refused(refusal)) => {
                 tracing::debug!(tool = &*name, code = refusal.code(), "refused a call");
+                self.count_refusal(published.entry(), &refusal);
                 Ok(if is_native {
                     native::refused(&refusal).into()
                 } else {
@@ -87,6 +89,12 @@ impl ToolServer {
                 })
             }
         })
+    }
+
+    pub(super) fn count_refusal(&self, entry: Option<&Arc<Entry>>, refusal: &Refusal) {
+        let tool = entry.map(|entry| &*entry.name);
+        let meters = &self.engine.telemetry.meters;
+        meters.refused(tool, refusal.code());
     }
 
     async fn answer(
@@ -108,7 +116,10 @@ impl ToolServer {
         let of =
             |entry: &'_ Option<Arc<Entry>>| entry.as_ref().map(|entry| Arc::clone(&entry.name));
         match role {
-            Role::Initiate(entry) => self.initiate(entry, principal, arguments).await,
+            Role::Initiate(entry) => {
+                let trace = trace_of(context);
+                self.initiate(entry, principal, arguments, trace).await
+            }
             Role::Status(entry) => {
                 let tool = of(entry);
                 let asker = asker(tool.as_deref(), principal.as_ref());
@@ -134,6 +145,7 @@ impl ToolServer {
         entry: &Arc<Entry>,
         principal: Option<Principal>,
         mut arguments: Map<String, Value>,
+        trace: Option<TraceContext>,
     ) -> Result<CallToolResult, Refusal> {
         let key = arguments.remove("idempotency_key");
         let max_wait = arguments.remove("max_wait_seconds");
@@ -143,6 +155,7 @@ impl ToolServer {
             arguments,
             key: key.and_then(|key| key.as_str().map(str::to_owned)),
             max_wait: max_wait.and_then(|seconds| duration(&seconds)),
+            trace,
         };
         let initiated = self.engine.initiate(call).await?;
         let snapshot = Snapshot::of(&initiated.view, true).first(
@@ -172,15 +185,19 @@ impl ToolServer {
             },
             since: arguments.get("since").and_then(Value::as_u64),
         };
+        let id = task_id(arguments)?;
         let mut reporter = Notifier::of(context);
-        let status = self.engine.status(
-            asker,
-            task_id(arguments)?,
-            wait,
-            reporter
-                .as_mut()
-                .map(|notifier| notifier as &mut dyn Reporter),
-        );
+        let reporter = reporter
+            .as_mut()
+            .map(|notifier| notifier as &mut dyn Reporter);
+        let status = async {
+            if wait.duration.is_zero() {
+                return self.engine.poll(asker, id).await;
+            }
+            let view = self.engine.status(asker, id, wait, reporter).await?;
+            self.count_read(&view);
+            Ok(view)
+        };
         // A waiting call that nobody waits for any more ends.
         let view = tokio::select! {
             view = status => view?,
@@ -201,6 +218,12 @@ impl ToolServer {
         };
         let snapshot = Snapshot::of(&view, include_result).with_log(log.as_deref());
         Ok(self.answered(snapshot, &view))
+    }
+
+    /// A client read a task.
+    pub(super) fn count_read(&self, view: &View) {
+        let meters = &self.engine.telemetry.meters;
+        meters.status_call(&view.record.tool, false);
     }
 
     /// A snapshot as the answer to a call; one that asks says how to answer.

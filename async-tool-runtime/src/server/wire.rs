@@ -274,8 +274,8 @@ pub(crate) fn refused(refusal: &Refusal) -> CallToolResult {
     if let Some(details) = refusal.details() {
         error["details"] = details;
     }
-    if let Some(after) = refusal.retry_after() {
-        error["retry_after_seconds"] = after.as_secs().max(1).into();
+    if let Some(seconds) = refusal.retry_after_seconds() {
+        error["retry_after_seconds"] = seconds.into();
     }
     CallToolResult::structured_error(json!({ "error": error }))
 }

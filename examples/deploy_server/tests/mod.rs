@@ -2,6 +2,7 @@
 //! and as servers execute them.
 
 mod approval;
+mod http;
 mod killed;
 mod live;
 mod native;

@@ -83,7 +83,10 @@ impl ToolServer {
         let (principal, initiated) = started
             .unwrap_or(Err(NotCalled::Refused(Refusal::Internal)))
             .map_err(|refused| match refused {
-                NotCalled::Refused(refusal) => native::error(refusal),
+                NotCalled::Refused(refusal) => {
+                    self.count_refusal(Some(entry), &refusal);
+                    native::error(refusal)
+                }
                 NotCalled::Protocol(error) => error,
             })?;
         let view = initiated.view;

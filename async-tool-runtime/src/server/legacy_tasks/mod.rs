@@ -180,7 +180,10 @@ impl ToolServer {
         let answer = match method {
             Method::Result => self.legacy_result(asker, id, context).await?,
             Method::Cancel => task_json(&self.legacy_cancel(asker, id).await?),
-            _ => task_json(&self.now(asker, id).await?),
+            _ => {
+                let view = self.engine.poll(asker, id).await.map_err(native::error)?;
+                task_json(&view)
+            }
         };
         Ok(CustomResult::new(answer))
     }

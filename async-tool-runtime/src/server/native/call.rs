@@ -20,6 +20,7 @@ use crate::descriptor::Undeclared;
 use crate::engine::{Asker, Initiate, Initiated, View, Wait};
 use crate::refusal::{Problem, Refusal};
 use crate::server::published::{KEY_RULE, Member};
+use crate::server::request::trace_of;
 use crate::server::tools::ToolServer;
 use crate::server::wire;
 use crate::store::Outcome;
@@ -110,6 +111,7 @@ impl ToolServer {
             arguments,
             key,
             max_wait,
+            trace: trace_of(context),
         };
         Ok(self.engine.initiate(call).await?)
     }

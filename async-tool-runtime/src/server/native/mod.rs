@@ -88,12 +88,7 @@ impl ToolServer {
             tool: None,
             principal: principal.as_ref(),
         };
-        let now = Wait::none();
-        let view = self
-            .engine
-            .status(asker, id, now, None)
-            .await
-            .map_err(error)?;
+        let view = self.engine.poll(asker, id).await.map_err(error)?;
         let entry = self.engine.catalog.get(&view.record.tool);
         Ok(GetTaskResult::new(detailed(
             &view,
@@ -216,8 +211,8 @@ pub(crate) fn error(refusal: Refusal) -> ErrorData {
         }
         Refusal::Unauthenticated => ErrorData::invalid_request(message, None),
         _ => {
-            if let Some(after) = refusal.retry_after() {
-                message.push_str(&format!(" ({} s)", after.as_secs().max(1)));
+            if let Some(seconds) = refusal.retry_after_seconds() {
+                message.push_str(&format!(" ({seconds} s)"));
             }
             ErrorData::internal_error(message, None)
         }
