@@ -318,3 +318,8 @@ struct Replicas;
 #[cfg(all(doctest, feature = "webhook"))]
 #[doc = include_str!("../docs/webhooks.md")]
 struct WebhookGuide;
+
+/// And that for the dashboard.
+#[cfg(all(doctest, feature = "dashboard"))]
+#[doc = include_str!("../docs/dashboard.md")]
+struct Dashboard;

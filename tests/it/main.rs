@@ -10,6 +10,8 @@ mod circuit;
 mod client;
 #[cfg(all(unix, feature = "sqlite"))]
 mod crash;
+#[cfg(feature = "dashboard")]
+mod dashboard;
 mod doors;
 mod durable;
 mod early;

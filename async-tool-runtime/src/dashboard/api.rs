@@ -22,16 +22,6 @@ pub(super) const MAX_BODY: usize = 8 * 1024;
 const PAGE: usize = 50;
 const MAX_PAGE: usize = 200;
 
-/// In the order in which a task goes through them.
-const STATUSES: [Status; 6] = [
-    Status::Queued,
-    Status::Working,
-    Status::InputRequired,
-    Status::Completed,
-    Status::Failed,
-    Status::Cancelled,
-];
-
 /// What was wrong with a request, or on the way to its answer.
 #[derive(Debug)]
 pub(super) struct Problem {
@@ -135,13 +125,13 @@ impl Wanted {
     pub(super) fn statuses(&self) -> Result<Vec<Status>, Problem> {
         let words = self.status.as_deref().filter(|words| !words.is_empty());
         let Some(words) = words else {
-            return Ok(STATUSES.to_vec());
+            return Ok(Status::ALL.to_vec());
         };
         let mut wanted = Vec::new();
         for word in words.split(',') {
-            let known = STATUSES.into_iter().find(|it| it.as_str() == word);
+            let known = Status::ALL.into_iter().find(|it| it.as_str() == word);
             let status = known.ok_or_else(|| {
-                let all = STATUSES.map(Status::as_str).join(", ");
+                let all = Status::ALL.map(Status::as_str).join(", ");
                 let word = shortened(word.to_owned(), 100);
                 Problem::bad_request(format!("`status`: `{word}` is none of {all}"))
             })?;

@@ -28,7 +28,10 @@ macro_rules! files {
 
 static FILES: LazyLock<HashMap<&str, File>> = LazyLock::new(|| {
     files![
-        "style.css": CSS,
+        "base.css": CSS,
+        "task.css": CSS,
+        "tasks.css": CSS,
+        "tools.css": CSS,
         "icon.svg": SVG,
         "app.js": SCRIPT,
         "dom.js": SCRIPT,

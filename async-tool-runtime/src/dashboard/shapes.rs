@@ -11,8 +11,8 @@ use serde_json::value::RawValue;
 use crate::engine::{Inspected, View};
 use crate::progress::ProgressState;
 use crate::store::{
-    AttemptEnd, AttemptHistory, History, LogLine, Notice, Outcome, Stats, Status, StepEnd,
-    StepHistory, StepKind, TaskId, TaskRecord, Timestamp,
+    AttemptEnd, AttemptHistory, History, LogLine, Notice, Outcome, Principal, Stats, Status,
+    StepEnd, StepHistory, StepKind, TaskId, TaskRecord, Timestamp,
 };
 
 /// A moment, as it is written.
@@ -226,10 +226,7 @@ impl<'a> Row<'a> {
             tool: &record.tool,
             status: record.status,
             stopping: view.stopping,
-            principal: record
-                .principal
-                .as_ref()
-                .map(|principal| principal.as_str()),
+            principal: record.principal.as_ref().map(Principal::as_str),
             attempt: record.attempt,
             created_at: Moment(record.created_at),
             started_at: record.started_at.map(Moment),
@@ -245,7 +242,7 @@ impl<'a> Row<'a> {
 impl<'a> Progress<'a> {
     fn of(state: &'a ProgressState) -> Option<Self> {
         let known = state.fraction.is_some() || state.current.is_some() || state.step.is_some();
-        known.then(|| Self {
+        known.then_some(Self {
             fraction: state.fraction,
             current: state.current,
             total: state.total,

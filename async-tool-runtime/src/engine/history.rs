@@ -81,7 +81,7 @@ impl Timeline {
         let mut inner = self.inner();
         (inner.changes > inner.stored).then(|| Unstored {
             changes: inner.changes,
-            text: inner.history.to_text(),
+            text: inner.history.write(),
         })
     }
 
@@ -109,7 +109,7 @@ impl Timeline {
         }
         let follows = matches!(how, AttemptEnd::Retried | AttemptEnd::Interrupted);
         let plain = attempt.number == 1 && attempt.steps.is_empty() && !follows;
-        (!plain).then(|| inner.history.to_text())
+        (!plain).then(|| inner.history.write())
     }
 
     /// The same, for the end of the task.
@@ -121,7 +121,7 @@ impl Timeline {
     /// All of it, for whoever looks at the task meanwhile.
     #[cfg(feature = "dashboard")]
     pub(super) fn text(&self) -> Arc<str> {
-        self.inner().history.to_text()
+        self.inner().history.write()
     }
 
     fn change(&self, change: impl FnOnce(&mut AttemptHistory, Duration)) {

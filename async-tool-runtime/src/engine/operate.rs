@@ -30,11 +30,16 @@ impl Engine {
     ) -> Result<(Vec<View>, Option<Cursor>), StoreError> {
         let mut found = Vec::new();
         let mut more = false;
-        // A store filters by one status: each gives its newest.
-        for status in statuses {
+        // A store filters by one status, or none.
+        let filters = if statuses.len() == Status::ALL.len() {
+            vec![None]
+        } else {
+            statuses.iter().copied().map(Some).collect()
+        };
+        for status in filters {
             let filter = Filter {
                 tool: tool.cloned(),
-                status: Some(*status),
+                status,
                 ..Filter::of(Owner::Anybody)
             };
             let (views, next) = self.list(filter, after, limit).await?;

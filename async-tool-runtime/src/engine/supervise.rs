@@ -14,7 +14,7 @@ use super::history::Timeline;
 use super::inquiry::EngineDesk;
 use super::journal::EngineJournal;
 use super::stop::Cause;
-use super::worker::{Diary, Live};
+use super::worker::{Live, Said};
 use crate::catalog::Entry;
 use crate::context::{Facts, TaskContext};
 use crate::descriptor::Retry;
@@ -55,12 +55,13 @@ impl Engine {
             timeline.entered(step);
             hub.wake(id);
         });
-        let diary = Diary {
+        let said = Said {
             progress,
             log: TaskLog::new(record.attempt, self.clock.clone()),
             history,
         };
-        let live = Arc::new(Live::new(record, slot, pass, &clocks, diary, claimed));
+        let live = Live::new(record, slot, pass, &clocks, said, claimed);
+        let live = Arc::new(live);
         let Some(earlier) = self.worker.add(Arc::clone(&live)) else {
             return;
         };

@@ -87,14 +87,6 @@ pub(crate) enum Whereabouts {
     Unknown,
 }
 
-/// What an attempt tells of itself.
-#[derive(Debug)]
-pub(crate) struct Diary {
-    pub(crate) progress: Progress,
-    pub(crate) log: TaskLog,
-    pub(crate) history: Arc<Timeline>,
-}
-
 /// A task that this worker executes.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -124,6 +116,14 @@ pub(crate) struct Live {
     raised: AtomicU64,
 }
 
+/// What an attempt says of itself.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) progress: Progress,
+    pub(crate) log: TaskLog,
+    pub(crate) history: Arc<Timeline>,
+}
+
 impl Live {
     /// An attempt of a task, whose claim was sent at this time.
     pub(crate) fn new(
@@ -131,14 +131,14 @@ impl Live {
         slot: Slot,
         pass: Pass,
         clocks: &Clocks,
-        diary: Diary,
+        said: Said,
         claimed: Instant,
     ) -> Self {
-        let Diary {
+        let Said {
             progress,
             log,
             history,
-        } = diary;
+        } = said;
         Self {
             confirmed: Mutex::new(claimed),
             deadline: clocks.deadline,

@@ -227,7 +227,7 @@ impl History {
     }
 
     /// The text for the record. What has no room in it is left out from here on.
-    pub(crate) fn to_text(&mut self) -> Arc<str> {
+    pub(crate) fn write(&mut self) -> Arc<str> {
         loop {
             let kept = Kept {
                 version: Self::VERSION,

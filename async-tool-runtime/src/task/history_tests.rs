@@ -80,7 +80,7 @@ fn what_was_written_reads_back() {
     history.attempts[0].add(step("unpack"));
     history.attempts[0].close(AttemptEnd::Retried, Some(HOUR), Some("busy"));
     let mut retry = Retry::new(Duration::ZERO, "again", 2);
-    retry.history = Some(history.to_text());
+    retry.history = Some(history.write());
     assert!(
         record
             .release(Epoch(1), Release::Retry(retry), Timestamp(3000))
@@ -139,7 +139,7 @@ fn it_is_bounded_and_the_oldest_goes_first() {
         let reason = "\u{1}".repeat(10_000);
         attempt.close(AttemptEnd::Retried, Some(HOUR), Some(&reason));
     }
-    let text = history.to_text();
+    let text = history.write();
     assert!(text.len() <= History::MAX_BYTES, "{} bytes", text.len());
     record.history = Some(text);
     let kept = History::of(&record);

@@ -37,6 +37,17 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them, in the order in which a task goes through them.
+    #[cfg(feature = "dashboard")]
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Queued,
+        Self::Working,
+        Self::InputRequired,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
     /// Whether nothing can change any more.
     pub fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Failed | Self::Cancelled)

@@ -255,7 +255,7 @@ const play = {
       await page.waitForSelector(`${row(long)} progress:not([hidden])`);
       await page.waitForSelector('tr[data-status="failed"]');
       await accessible("looks", page, name);
-      await picture(page, `list-${name}`);
+      await picture(page, `list-${name}`, false);
       const colour = await page.evaluate(() => getComputedStyle(document.body).backgroundColor);
       say("looks", { colour: name, is: colour });
       await page.goto(`${home}#/tasks/${long.task_id}`);

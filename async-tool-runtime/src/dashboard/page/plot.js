@@ -9,7 +9,7 @@ const MARKS = { top: 10, bottom: 106 };
 /// Of the lower part: how many ended, and how many of them failed.
 const BARS = { top: 120, bottom: 146 };
 const LEFT = 66;
-const RIGHT = 10;
+const RIGHT = 54;
 
 /// Round durations, in seconds.
 const TICKS = [0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 6 * 3600, 24 * 3600, 7 * 24 * 3600];
@@ -104,7 +104,7 @@ function timeAxis(from, to, x, width, now) {
   const ticks = [];
   for (let at = first; at <= to; at += step * 1000) {
     ticks.push(svg("line", { x1: x(at), x2: x(at), y1: MARKS.top, y2: BARS.bottom, class: "time" }));
-    ticks.push(text(x(at), HEIGHT - 6, x(at) > width - 40 ? "end" : "middle", clock(at, step, now)));
+    ticks.push(text(x(at), HEIGHT - 6, "middle", clock(at, step, now)));
   }
   return svg("g", { class: "axis" }, ticks);
 }
@@ -119,12 +119,11 @@ function quantileLines(quantiles, y, right) {
   if (!quantiles) return null;
   const { p50, p95 } = quantiles;
   // Two labels in one place would hide each other.
-  const near = Math.abs(y(p50) - y(p95)) < 13;
-  const lines = near ? [[p95, "median, 95 %"]] : [[p50, "median"], [p95, "95 %"]];
+  const lines = [[p50, "median", y(p50)], [p95, "95 %", Math.min(y(p95), y(p50) - 12)]];
   return svg("g", { class: "quantile" },
-    lines.map(([took, label]) => [
+    lines.map(([took, label, place]) => [
       svg("line", { x1: LEFT, x2: right, y1: y(took), y2: y(took) }),
-      text(right, y(took) - 3, "end", label),
+      text(right + 6, place + 4, "start", label),
     ]));
 }
 

@@ -109,7 +109,7 @@ export function taskView(page, { id }) {
       put(facts, known.map(([name]) => {
         const value = h("dd");
         values.set(name, { value, shown: null });
-        return h("div", {}, h("dt", {}, name), value);
+        return h("div", { class: name === "Id" && "wide" }, h("dt", {}, name), value);
       }));
     }
     for (const [name, value, key] of known) {

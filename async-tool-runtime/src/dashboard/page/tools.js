@@ -93,7 +93,7 @@ function toolRow(tool) {
   const times = tool.duration_seconds;
   const failures = tool.failure_rate === undefined
     ? null
-    : [h("meter", { min: "0", max: "1", value: tool.failure_rate, "aria-hidden": "true" }), " ", rate(tool.failure_rate)];
+    : [rateBar(tool.failure_rate), h("span", { class: "number" }, rate(tool.failure_rate))];
   const cell = (...content) => h("td", { role: "cell" }, content);
   return h("tr", { role: "row", class: tool.failure_rate > ALARMING ? "bad" : null },
     h("th", { scope: "row", role: "rowheader" }, h("a", { href: `#/?tool=${encodeURIComponent(tool.tool)}` }, tool.tool)),
@@ -104,6 +104,12 @@ function toolRow(tool) {
     cell(times && duration(times.p95)),
     cell(times && duration(times.max)),
     cell(count(tool.queued)));
+}
+
+function rateBar(rate) {
+  const bar = h("span", { class: "span" });
+  bar.style.inlineSize = `${rate * 100}%`;
+  return h("span", { class: "track", "aria-hidden": "true" }, bar);
 }
 
 function toolFigure(name) {
