@@ -295,11 +295,16 @@ pub use async_tool_runtime::*;
 pub use async_tool_runtime::__private;
 
 /// The README's code is compiled.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "webhook"))]
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-/// So is that of the guide for stores.
+/// So is that of the guide for authors of tools.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/authors.md")]
+struct Authors;
+
+/// And that of the guide for stores.
 #[cfg(all(doctest, feature = "conformance"))]
 #[doc = include_str!("../docs/stores.md")]
 struct Stores;
