@@ -47,6 +47,7 @@ struct Scene {
     trap: Receiver,
     namespace: Arc<dyn Store>,
     id: String,
+    _server: TestServer,
 }
 
 /// A task whose caller wants to be told at a name, which leads where `answers`
@@ -64,13 +65,12 @@ async fn told_by_name(
         .resolver(Names::new(answers));
     let server = TestServer::start(builder().store(store).webhooks(hooks)).await;
     let id = done(&server, &format!("http://hooks.example.com:{port}/")).await;
-    // The server goes on in the background, until the test ends.
-    std::mem::forget(server);
     Scene {
         receiver,
         trap,
         namespace,
         id,
+        _server: server,
     }
 }
 
