@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use crate::raw::Raw;
 
-pub(super) const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 pub(super) const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// The headers that it would send.

@@ -13,9 +13,12 @@ use serde_json::{Value, json};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::trace_context::{PARENT, TRACE};
+use super::trace_context::PARENT;
 use crate::raw::Raw;
 use crate::raw_http::{Http, Mode, serve};
+
+/// The trace of [`PARENT`].
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 /// Tells where in the trace it is, after a step.
 #[async_tool(on_interrupt = "retry")]
