@@ -1,9 +1,13 @@
 //! Circuit breakers: tools that have failed a lot are left alone for a while.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_tool::testing::{Answer, TestServer};
-use async_tool::{AsyncTools, AsyncToolsBuilder, Registry, TaskContext, ToolError, async_tool};
+use async_tool::{
+    Alert, AsyncTools, AsyncToolsBuilder, Registry, TaskContext, ToolError, async_tool,
+};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,11 +86,9 @@ async fn start() -> TestServer {
 
 /// Starts one, whatever was started before.
 async fn initiate(server: &TestServer, mut arguments: Value) -> Answer {
-    static NUMBER: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(1);
+    static NUMBER: AtomicUsize = AtomicUsize::new(1);
     if arguments.get("number").is_none() {
-        arguments["number"] = NUMBER
-            .fetch_add(1, std::sync::atomic::Ordering::Relaxed)
-            .into();
+        arguments["number"] = NUMBER.fetch_add(1, Ordering::Relaxed).into();
     }
     server.call("shaky_initiate", arguments).await
 }
@@ -389,4 +391,23 @@ async fn a_metric_tells_the_state() {
     assert_eq!(state(), "1");
     run(&server, "well").await;
     assert_eq!(state(), "0");
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_that_do_not_count_raise_no_alert() {
+    let alerts = Arc::new(AtomicUsize::new(0));
+    let seen = Arc::clone(&alerts);
+    let alert = Alert::new().on_alert(move |_| {
+        seen.fetch_add(1, Ordering::SeqCst);
+    });
+    let server = TestServer::start(builder().alert(alert)).await;
+    for _ in 0..100 {
+        run(&server, "uncounted").await;
+    }
+    assert_eq!(alerts.load(Ordering::SeqCst), 0);
+    for _ in 0..100 {
+        let task = server.call("other_initiate", json!({})).await;
+        server.finish("other", task.id()).await;
+    }
+    assert_eq!(alerts.load(Ordering::SeqCst), 1);
 }

@@ -135,3 +135,50 @@ impl clock::Clock for Ticks {
         self.0.elapsed()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn rate(per_minute: u32) -> Rate {
+        Rate::of(&PerPrincipal {
+            initiations_per_minute: Some(per_minute),
+            ..PerPrincipal::default()
+        })
+    }
+
+    fn known(rate: &Rate) -> usize {
+        rate.0.as_ref().expect("it counts").calls.len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_have_not_called_lately_are_forgotten() {
+        let rate = rate(2);
+        for number in 0..5000 {
+            let principal = Principal::new(number.to_string());
+            assert!(rate.count(Some(&principal)).is_ok());
+        }
+        assert_eq!(known(&rate), 5000);
+        advance(Duration::from_secs(61)).await;
+        for _ in 0..CALLS_BETWEEN_CLEANUPS {
+            let _ = rate.count(None);
+        }
+        assert_eq!(known(&rate), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_are_too_many_share_what_one_may_have() {
+        let rate = rate(2);
+        let call = |number: usize| rate.count(Some(&Principal::new(number.to_string())));
+        for number in 0..MAX_PRINCIPALS {
+            assert!(call(number).is_ok());
+        }
+        assert!(call(MAX_PRINCIPALS).is_ok());
+        assert!(call(MAX_PRINCIPALS + 1).is_ok());
+        let refused = call(MAX_PRINCIPALS + 2).expect_err("the third of two");
+        assert_eq!(refused.retry_after_seconds(), Some(30));
+        assert!(known(&rate) <= MAX_PRINCIPALS + 1);
+    }
+}

@@ -135,3 +135,41 @@ impl Inner {
         self.answers.len() < KEPT || self.answers.contains_key(&id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::super::watch::Hub;
+    use super::*;
+    use crate::task::{NewTask, Timestamp};
+
+    fn queued() -> View {
+        let day = Duration::from_secs(86_400);
+        let new = NewTask::new(TaskId::random(), "tool", "{}", day, day);
+        View::stored(TaskRecord::admit(new, Timestamp(0)), Timestamp(0))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn so_many_answers_are_kept_and_make_room_when_they_are_old() {
+        let (recent, hub) = (Recent::default(), Arc::new(Hub::default()));
+        let told = |view: &View| recent.recall(view.record.id).1.is_some();
+        let tell = |view: &View| recent.remember(view, Some(hub.subscribe(view.record.id)));
+        let first = queued();
+        tell(&first);
+        for _ in 1..KEPT {
+            tell(&queued());
+        }
+        let late = queued();
+        tell(&late);
+        assert!(told(&first) && !told(&late));
+        // What is known may be told anew.
+        tell(&first);
+        assert!(told(&first));
+
+        advance(first.poll_after().expect("it goes on")).await;
+        tell(&late);
+        assert!(!told(&first) && told(&late));
+        assert_eq!(recent.inner().answers.len(), 1);
+    }
+}
