@@ -1,5 +1,7 @@
 //! Serving over HTTP: who may call, from where, and what operators look at.
 
+#[path = "operators.rs"]
+mod operators;
 #[path = "tokens.rs"]
 mod tokens;
 
@@ -19,6 +21,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Args;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use operators::Operator;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use tokens::Tokens;
@@ -46,6 +49,11 @@ pub(crate) struct Http {
     /// own. Without tokens, whoever reaches the address is the one user.
     #[arg(long, value_name = "FILE", requires = "http")]
     tokens: Option<PathBuf>,
+    /// Show the dashboard, at `/dashboard`, to who signs in by this name of the
+    /// tokens. It shows the tasks of all. Without tokens, whoever reaches the
+    /// address sees it.
+    #[arg(long, value_name = "NAME", requires = "http")]
+    operator: Option<String>,
     /// Serve requests to this host too (`NAME` or `NAME:PORT`), such as the name
     /// that a reverse proxy is known by; those of this machine always are.
     #[arg(long, value_name = "HOST", requires = "http")]
@@ -72,6 +80,16 @@ impl Http {
 
     /// Reads who may call.
     pub(crate) fn callers(&self) -> Result<Callers, BoxError> {
+        let callers = self.read_callers()?;
+        match (&callers, &self.operator) {
+            (Callers::Known(tokens), Some(name)) if !tokens.has(name) => {
+                Err(format!("`--operator {name}`: none of the tokens is of this name").into())
+            }
+            _ => Ok(callers),
+        }
+    }
+
+    fn read_callers(&self) -> Result<Callers, BoxError> {
         let Some(address) = self.address else {
             return Ok(Callers::Anybody);
         };
@@ -110,11 +128,25 @@ impl Http {
         let guarded = Router::new()
             .nest_service("/mcp", mcp)
             .route("/metrics", get(scrape).with_state(metrics));
+        let operator = self.operator.clone();
+        let page = |operator| operators::page(tools, &self.allow_host, operator);
+        let page = match (&callers, operator) {
+            (Callers::Anybody, _) => Some(page(None)),
+            (Callers::Known(tokens), Some(name)) => Some(page(Some(Operator {
+                name,
+                tokens: Arc::clone(tokens),
+            }))),
+            (Callers::Known(_), None) => None,
+        };
         let guarded = match callers {
             Callers::Anybody => guarded,
             Callers::Known(tokens) => guarded.layer(from_fn_with_state(tokens, authenticate)),
         };
-        guarded.route("/health", get(health).with_state(tools.clone()))
+        let all = guarded.route("/health", get(health).with_state(tools.clone()));
+        match page {
+            Some(page) => all.nest_service("/dashboard", page),
+            None => all,
+        }
     }
 
     fn config(&self, stop: CancellationToken) -> StreamableHttpServerConfig {

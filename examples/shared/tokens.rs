@@ -57,6 +57,11 @@ impl Tokens {
         Ok(Self(tokens))
     }
 
+    /// Whether somebody of this name has a token.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(owner, _)| owner.as_str() == name)
+    }
+
     /// Whose token this is. How long it takes tells nothing about any: digests
     /// are compared, all of them, and to their ends.
     pub(crate) fn principal(&self, token: &str) -> Option<&Principal> {

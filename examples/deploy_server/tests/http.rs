@@ -269,3 +269,62 @@ async fn an_address_that_others_reach_needs_tokens() {
     let refused = refused(&["127.0.0.1:0", "--tokens", "/nowhere/at/all"]).await;
     assert!(refused.contains("`/nowhere/at/all`"), "{refused}");
 }
+
+fn basic(name: &str, token: &str) -> String {
+    use base64::Engine;
+    let credentials = base64::prelude::BASE64_STANDARD.encode(format!("{name}:{token}"));
+    format!("Basic {credentials}")
+}
+
+#[tokio::test]
+async fn the_dashboard_is_the_operators_alone() {
+    let fixture = Fixture::new();
+    let url = guarded(&fixture, &["--operator", "bob"]).await;
+    for path in [
+        "/dashboard",
+        "/dashboard/",
+        "/dashboard/api/tasks",
+        "/dashboard/app.js",
+    ] {
+        let refused = get(&url, path, &[]).await;
+        assert_eq!(refused.status, StatusCode::UNAUTHORIZED, "{path}");
+        let challenge = refused.headers["www-authenticate"].to_str().unwrap();
+        assert!(challenge.starts_with("Basic "), "{challenge}");
+        for (name, token, status) in [
+            ("bob", BOB, StatusCode::OK),
+            ("alice", ALICE, StatusCode::UNAUTHORIZED),
+            ("bob", ALICE, StatusCode::UNAUTHORIZED),
+            ("alice", BOB, StatusCode::UNAUTHORIZED),
+            ("bob", "", StatusCode::UNAUTHORIZED),
+        ] {
+            let credentials = basic(name, token);
+            let answer = get(&url, path, &[("authorization", &credentials)]).await;
+            assert_eq!(answer.status, status, "{path} {name}");
+        }
+    }
+
+    let none = guarded(&Fixture::new(), &[]).await;
+    let (header, token) = by(BOB);
+    let answer = get(&none, "/dashboard", &[(header, &token)]).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let open = served(&Fixture::new(), &[]).await;
+    assert_eq!(get(&open, "/dashboard", &[]).await.status, StatusCode::OK);
+}
+
+#[test]
+fn an_operator_needs_a_token() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("tokens");
+    std::fs::write(&file, format!("alice:{ALICE}\n")).unwrap();
+    let all = [
+        "test",
+        "--http",
+        "127.0.0.1:0",
+        "--operator",
+        "bob",
+        "--tokens",
+    ];
+    let all = all.into_iter().chain([file.to_str().unwrap()]);
+    let error = Options::parse_from(all).http.callers().unwrap_err();
+    assert!(error.to_string().contains("--operator bob"), "{error}");
+}

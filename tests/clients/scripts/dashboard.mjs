@@ -233,11 +233,16 @@ const play = {
     say("tools", { ...seen, lines });
     await accessible("tools", page, "desktop");
     await picture(page, "tools");
-    await page.setViewport(PHONE);
+    // What was drawn for a wide window is drawn again for a narrow one.
+    await page.setViewport({ ...DESKTOP, width: PHONE.width });
     await page.waitForFunction(() => document.querySelector("figure svg").getBoundingClientRect().width < 360);
-    await accessible("tools", page, "phone");
-    await picture(page, "tools-phone");
     await close("tools", page);
+
+    const phone = await open(`${home}#/tools`, { viewport: PHONE });
+    await phone.waitForSelector("figure svg");
+    await accessible("tools", phone, "phone");
+    await picture(phone, "tools-phone");
+    await close("tools", phone);
   },
 
   /// As people see it: on a desk, on a phone, in the dark.
