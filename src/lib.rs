@@ -35,6 +35,10 @@
 //!   `RedisStore` (feature `redis`), given to [`AsyncToolsBuilder::store`], or
 //!   [`store::from_url`];
 //!   [`AsyncTools::run_worker`] for a process that only executes.
+//! - For production: `webhook` (feature `webhook`), [`Alert`], [`Circuit`],
+//!   [`AsyncTools::health`], the limits of each principal
+//!   ([`AsyncToolsBuilder::running_per_principal`] and its neighbours),
+//!   `dashboard` (feature `dashboard`); the guides are in `docs/`.
 //! - For programs that call tools: `client` (feature `client`).
 //! - For tests: `testing` (feature `testing`), a client and a server in one
 //!   process on a clock that can be paused.
@@ -72,6 +76,9 @@
 //!   share; with `redis-tls` over TLS, with `redis-cluster` in a cluster.
 //! - `streamable-http`: `AsyncTools::http_layer`, which goes around rmcp's
 //!   streamable HTTP service.
+//! - `webhook`: the module of that name, which tells others of the end of tasks.
+//! - `dashboard`: the module of that name, a web page for operators.
+//! - `opentelemetry`: attempts belong to the OpenTelemetry trace of their caller.
 //! - `client`: the module of that name, which calls tasks on a server.
 //! - `testing`: the module of that name.
 //! - `conformance`: `store::conformance`, a test suite for stores.

@@ -19,6 +19,8 @@
 #[path = "../shared/balancer.rs"]
 mod balancer;
 mod client;
+#[path = "../shared/health.rs"]
+mod health;
 mod replica;
 
 use std::collections::BTreeMap;

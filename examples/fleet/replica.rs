@@ -6,8 +6,10 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::health::health;
 use async_tool::{AsyncTools, BoxError, TaskContext, async_tool, store};
 use axum::Router;
+use axum::routing::get;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use schemars::JsonSchema;
@@ -73,6 +75,8 @@ pub(crate) async fn serve(name: &str, store: &str) -> Result<(), BoxError> {
     // No replica knows the sessions of another one.
     config.legacy_session_mode = false;
     config.json_response = true;
+    // No page in a browser calls it.
+    let config = config.enforce_origin_validation();
     let handler = tools.clone();
     let service = tools.http_layer().layer(StreamableHttpService::new(
         move || Ok(handler.clone()),
@@ -81,7 +85,10 @@ pub(crate) async fn serve(name: &str, store: &str) -> Result<(), BoxError> {
     ));
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     writeln!(std::io::stdout(), "{}", listener.local_addr()?)?;
-    axum::serve(listener, Router::new().nest_service("/mcp", service))
+    let router = Router::new()
+        .nest_service("/mcp", service)
+        .route("/health", get(health).with_state(tools.clone()));
+    axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             let _ = tokio::io::stdin().read_to_end(&mut Vec::new()).await;
             tools.shutdown().await;

@@ -1,5 +1,7 @@
 //! Serving over HTTP: who may call, from where, and what operators look at.
 
+#[path = "health.rs"]
+mod health;
 #[path = "operators.rs"]
 mod operators;
 #[path = "tokens.rs"]
@@ -20,7 +22,8 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use clap::Args;
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use health::health;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use operators::Operator;
 use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
@@ -33,6 +36,8 @@ const TOKENS: &str = "MCP_TOKENS";
 const LONGEST_TASK: Duration = Duration::from_secs(60 * 60);
 /// How often the metrics' histograms are emptied into what a scrape reads.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Of durations, in seconds: replicas can be added up, which summaries cannot.
+const BUCKETS: [f64; 8] = [0.001, 0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0];
 
 /// Where and to whom to serve.
 #[derive(Debug, Args)]
@@ -179,7 +184,10 @@ impl Callers {
 
 /// Collects the metrics of this process from here on.
 pub(crate) fn collect_metrics() -> Result<PrometheusHandle, BoxError> {
-    let metrics = PrometheusBuilder::new().install_recorder()?;
+    let seconds = Matcher::Suffix("_seconds".to_owned());
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(seconds, &BUCKETS)?
+        .install_recorder()?;
     let kept = metrics.clone();
     tokio::spawn(async move {
         loop {
@@ -222,19 +230,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// As RFC 6750 wants it.
 fn unauthorised(challenge: &'static str) -> Response {
     (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, challenge)]).into_response()
-}
-
-async fn health(State(tools): State<AsyncTools>) -> Response {
-    let health = tools.health().await;
-    let status = if health.is_ready() {
-        StatusCode::OK
-    } else {
-        StatusCode::SERVICE_UNAVAILABLE
-    };
-    match serde_json::to_string(&health) {
-        Ok(json) => (status, [(CONTENT_TYPE, "application/json")], json).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    }
 }
 
 async fn scrape(State(metrics): State<PrometheusHandle>) -> impl IntoResponse {

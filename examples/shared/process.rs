@@ -7,6 +7,9 @@ use process_wrap::tokio::{ChildWrapper, CommandWrap};
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{ChildStderr, ChildStdout, Command};
 
+/// The variable in which a server may have the tokens of its callers.
+const TOKENS: &str = "MCP_TOKENS";
+
 /// A child process that leads a group of its own (a job, on Windows).
 ///
 /// What is run starts processes of its own, as cargo starts compilers, which
@@ -23,6 +26,8 @@ impl ProcessGroup {
         let mut command = CommandWrap::from(command);
         command
             .command_mut()
+            // Callers' tokens are none of its business.
+            .env_remove(TOKENS)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -232,6 +232,7 @@ pub(super) async fn state(site: &Site) -> Result<Health, StoreError> {
     let stats = engine.stats().await?;
     Ok(Health::of(
         &stats,
+        engine.tripped_circuits(),
         engine.is_draining(),
         site.options.cancel,
     ))

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::engine::{Inspected, View};
+use crate::engine::{CircuitHealth, CircuitState, Inspected, View};
 use crate::progress::ProgressState;
 use crate::store::{
     AttemptEnd, AttemptHistory, History, LogLine, Notice, Outcome, Principal, Stats, Status,
@@ -35,14 +35,24 @@ pub(super) struct Health {
     workers: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     oldest_queued_at: Option<Moment>,
+    /// Circuit breakers of this server that are not closed, by tool.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    circuits: BTreeMap<Arc<str>, CircuitState>,
     /// This server accepts no new tasks.
     draining: bool,
     can_cancel: bool,
 }
 
 impl Health {
-    pub(super) fn of(stats: &Stats, draining: bool, can_cancel: bool) -> Self {
+    pub(super) fn of(
+        stats: &Stats,
+        circuits: Vec<CircuitHealth>,
+        draining: bool,
+        can_cancel: bool,
+    ) -> Self {
+        let circuits = circuits.into_iter();
         Self {
+            circuits: circuits.map(|it| (it.tool, it.state)).collect(),
             queued: stats.queued(),
             running: stats.running,
             records: stats.records,

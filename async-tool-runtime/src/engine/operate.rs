@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_core::stream::BoxStream;
 
-use super::{Asker, Engine, Subscription, View};
+use super::{Asker, CircuitHealth, Engine, Subscription, View};
 use crate::refusal::Refusal;
 use crate::store::{
     Change, Cursor, Filter, LogLine, Owner, Stats, Status, StoreError, TaskId, Timestamp,
@@ -53,6 +53,11 @@ impl Engine {
         found.truncate(limit);
         let next = found.last().map(|view| Cursor::of(&view.record));
         Ok((found, next.filter(|_| more)))
+    }
+
+    /// Circuit breakers of this worker that are not closed.
+    pub(crate) fn tripped_circuits(&self) -> Vec<CircuitHealth> {
+        self.circuits.not_closed()
     }
 
     /// A task, whoever owns it; none if it is not there.

@@ -229,7 +229,9 @@ async fn operators_see_health_and_metrics() {
     let scraped = get(&url, "/metrics", &[(header, &token)]).await;
     assert_eq!(scraped.status, StatusCode::OK);
     assert!(
-        scraped.body.contains("# TYPE mcp_async_"),
+        scraped
+            .body
+            .contains("mcp_async_store_call_duration_seconds_bucket"),
         "{}",
         scraped.body
     );

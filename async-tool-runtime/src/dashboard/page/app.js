@@ -60,6 +60,7 @@ function showHealth(told) {
     [health.workers === 1 ? "worker" : "workers", count(health.workers)],
     [health.records === 1 ? "record" : "records", count(health.records)],
     health.notices > 0 && ["notices due", count(health.notices)],
+    ...Object.entries(health.circuits ?? {}).map(([tool, state]) => [`circuit of ${tool}`, state.replace("_", " ")]),
     health.draining && ["this server", "shutting down"],
   ].filter(Boolean);
   // Most of the time the same facts have other values.
