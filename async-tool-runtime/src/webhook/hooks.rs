@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 use http::Uri;
 use tokio::time::{Instant, timeout};
 
@@ -29,6 +30,8 @@ const PER_HOST: usize = 8;
 /// How much longer than a delivery is tried its record stays, so that it can be
 /// seen what came of it.
 const SHOWN: Duration = Duration::from_secs(60 * 60);
+/// Why somebody is not told here who is to be told according to another worker.
+const NOT_TOLD: &str = "the worker that tried it has no such endpoint for this event";
 
 /// Webhooks that are ready to be sent.
 pub(crate) struct Hooks {
@@ -59,11 +62,11 @@ pub(crate) struct Told {
     pub(crate) state: String,
     /// How long until the next try; none if nobody is left to be told.
     pub(crate) again: Option<Duration>,
-    /// What was sent now, for operators.
+    /// What was sent or given up now, for operators.
     pub(crate) tried: Vec<Tried>,
 }
 
-/// What came of one message that was sent.
+/// What came of one message.
 #[derive(Debug)]
 pub(crate) struct Tried {
     /// Who was told.
@@ -125,8 +128,16 @@ impl Hooks {
             };
         };
 
-        let targets = self.targets(record, event);
-        deliveries.retain(|name| targets.iter().any(|(told, _)| &**told == name));
+        let mut targets = self.targets(record, event);
+        // Those of another worker's configuration: it may be the newer one.
+        let strangers = deliveries.pending();
+        let strangers = strangers.filter(|name| targets.iter().all(|(told, _)| told != name));
+        let strangers: Vec<_> = strangers.collect();
+        targets.extend(
+            strangers
+                .into_iter()
+                .map(|name| (name, Err(NOT_TOLD.to_owned()))),
+        );
         let due: Vec<_> = targets
             .into_iter()
             .filter(|(name, _)| deliveries.is_due(name, now))
@@ -141,8 +152,9 @@ impl Hooks {
             let body = &body;
             async move {
                 let tried = match target {
-                    Ok(target) => self.try_once(&target, &id, body, clock).await,
-                    Err(error) => Try::Never(error),
+                    Ok(target) => self.try_safely(&target, &id, body, clock).await,
+                    // A worker with other webhooks may be the next one to try.
+                    Err(error) => Try::Failed { error, asked: None },
                 };
                 (name, tried)
             }
@@ -154,7 +166,8 @@ impl Hooks {
         for (target, tried) in tried {
             let was_sent = tried != Try::Busy;
             let delivery = deliveries.keep(&target, tried, &self.schedule, since, now);
-            if was_sent {
+            // Also what is given up without having been sent is told to operators.
+            if was_sent || delivery.outcome == Outcome::GivenUp {
                 sent.push(Tried {
                     target,
                     event,
@@ -171,8 +184,8 @@ impl Hooks {
         }
     }
 
-    /// Everybody who wants to know of an event of this task; or why they must
-    /// not be told.
+    /// Everybody who wants to know of an event of this task; or why this worker
+    /// must not tell them.
     fn targets(
         &self,
         record: &TaskRecord,
@@ -181,7 +194,7 @@ impl Hooks {
         let origin = record.origin.as_deref();
         let callback = origin.and_then(|origin| origin.callback_url.as_deref());
         let callback = callback.filter(|_| self.events.has(event)).map(|url| {
-            // The rules may have changed since it was accepted.
+            // The server that accepted it may have had other rules.
             let target = self
                 .find(url)
                 .map(|(url, signer)| Target {
@@ -190,7 +203,7 @@ impl Hooks {
                     signer: Arc::clone(signer),
                     events: self.events,
                 })
-                .map_err(|must| format!("the URL {must}"));
+                .map_err(|must| format!("refused by the worker that tried it: the URL {must}"));
             (CALLBACK.into(), target)
         });
         let endpoints = self.endpoints.iter();
@@ -207,6 +220,16 @@ impl Hooks {
             Some((_, signer)) => Ok((url, signer)),
             None => Err("must be on a host and port that this server allows".to_owned()),
         }
+    }
+
+    /// Whoever looks up names is the application's, and must not keep what came of
+    /// the others from being kept.
+    async fn try_safely(&self, target: &Target, id: &str, body: &str, clock: &Clock) -> Try {
+        let trying = AssertUnwindSafe(self.try_once(target, id, body, clock));
+        trying.catch_unwind().await.unwrap_or_else(|_| Try::Failed {
+            error: "the try panicked".to_owned(),
+            asked: None,
+        })
     }
 
     async fn try_once(&self, target: &Target, id: &str, body: &str, clock: &Clock) -> Try {
