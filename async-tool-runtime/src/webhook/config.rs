@@ -106,11 +106,11 @@ impl Webhooks {
         self
     }
 
-    /// Sets the pauses between the tries, each at most 30 days, the last one for all that follow; 5
+    /// Sets the pauses between the tries, the last one for all that follow; 5
     /// seconds, 5 minutes, 30 minutes, 2, 5, 10, 14, 20 and 24 hours unless said
-    /// otherwise, as Standard Webhooks recommends. Up to a fifth is added to each
-    /// by chance. A `Retry-After` in seconds (429 and 503) lengthens a pause to
-    /// an hour at most.
+    /// otherwise, as Standard Webhooks recommends; each is 30 days at most. Up to a
+    /// fifth is added to each by chance. A `Retry-After` in seconds (429 and 503)
+    /// lengthens a pause to an hour at most.
     pub fn pauses(mut self, pauses: impl IntoIterator<Item = Duration>) -> Self {
         self.pauses = pauses.into_iter().collect();
         self

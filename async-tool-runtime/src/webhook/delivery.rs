@@ -30,7 +30,7 @@ pub(super) struct Deliveries {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Delivery {
     pub(super) outcome: Outcome,
-    /// How often it was sent.
+    /// How often it was tried; a busy host does not count.
     pub(super) tries: u32,
     /// How often its host was busy, since the last try.
     #[serde(default, skip_serializing_if = "is_zero")]

@@ -1,10 +1,9 @@
 //! Telling: of a task that something happened to, to everybody who wants to
 //! know and does not yet.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt, join_all};
@@ -14,6 +13,7 @@ use tokio::time::{Instant, timeout};
 use super::body::body;
 use super::delivery::{Deliveries, Outcome, Try};
 use super::event::{Event, Events};
+use super::places::{Places, Share};
 use super::schedule::Schedule;
 use super::secret::Signer;
 use super::send::{Answer, Request, Transport};
@@ -24,9 +24,6 @@ use crate::task::{TaskRecord, Timestamp};
 
 /// What the caller's URL is called among those who are told.
 pub(super) const CALLBACK: &str = "callback";
-/// How many messages a host is sent at once. The rest comes again, so that a
-/// slow host does not hold up others.
-const PER_HOST: usize = 8;
 /// How much longer than a delivery is tried its record stays, so that it can be
 /// seen what came of it.
 const SHOWN: Duration = Duration::from_secs(60 * 60);
@@ -44,7 +41,7 @@ pub(crate) struct Hooks {
     pub(super) schedule: Schedule,
     pub(super) rules: Rules,
     pub(super) transport: Box<dyn Transport>,
-    pub(super) hosts: Hosts,
+    pub(super) places: Places,
 }
 
 /// Somebody who is told.
@@ -54,6 +51,8 @@ pub(super) struct Target {
     pub(super) url: Uri,
     pub(super) signer: Arc<Signer>,
     pub(super) events: Events,
+    /// The allowed host that a caller's URL is on.
+    pub(super) allowed: Option<String>,
 }
 
 /// What becomes of a notice.
@@ -197,11 +196,12 @@ impl Hooks {
             // The server that accepted it may have had other rules.
             let target = self
                 .find(url)
-                .map(|(url, signer)| Target {
+                .map(|(url, (pattern, signer))| Target {
                     name: CALLBACK.into(),
                     url,
                     signer: Arc::clone(signer),
                     events: self.events,
+                    allowed: Some(pattern.to_string()),
                 })
                 .map_err(|must| format!("refused by the worker that tried it: the URL {must}"));
             (CALLBACK.into(), target)
@@ -213,11 +213,11 @@ impl Hooks {
         callback.into_iter().chain(endpoints).collect()
     }
 
-    fn find(&self, url: &str) -> Result<(Uri, &Arc<Signer>), String> {
+    fn find(&self, url: &str) -> Result<(Uri, &(Pattern, Arc<Signer>)), String> {
         let url = self.rules.read(url)?;
         let mut callbacks = self.callbacks.iter();
         match callbacks.find(|(pattern, _)| pattern.matches(&url)) {
-            Some((_, signer)) => Ok((url, signer)),
+            Some(allowed) => Ok((url, allowed)),
             None => Err("must be on a host and port that this server allows".to_owned()),
         }
     }
@@ -233,7 +233,15 @@ impl Hooks {
     }
 
     async fn try_once(&self, target: &Target, id: &str, body: &str, clock: &Clock) -> Try {
-        let Some(_place) = self.hosts.enter(&place(&target.url)) else {
+        let host = place(&target.url);
+        let shares = match &target.allowed {
+            None => vec![Share::Endpoints(host)],
+            Some(allowed) => {
+                let allowed = Share::Allowed(allowed.clone());
+                vec![Share::Host(host), allowed, Share::Callers]
+            }
+        };
+        let Some(_place) = self.places.take(shares) else {
             return Try::Busy;
         };
         let seconds = i64::try_from(clock.now().0 / 1000).unwrap_or(i64::MAX);
@@ -267,47 +275,6 @@ fn judge(answer: Answer) -> Try {
             },
             asked: answer.retry_after.filter(|_| matches!(status, 429 | 503)),
         },
-    }
-}
-
-/// How much each host is sent at the moment.
-#[derive(Default)]
-pub(super) struct Hosts(Mutex<HashMap<String, usize>>);
-
-/// A message that is being sent to a host.
-struct Place<'a> {
-    hosts: &'a Hosts,
-    host: String,
-}
-
-impl Hosts {
-    fn enter(&self, host: &str) -> Option<Place<'_>> {
-        let mut hosts = self.lock();
-        let busy = hosts.entry(host.to_owned()).or_default();
-        if *busy >= PER_HOST {
-            return None;
-        }
-        *busy += 1;
-        Some(Place {
-            hosts: self,
-            host: host.to_owned(),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut hosts = self.hosts.lock();
-        if let Some(busy) = hosts.get_mut(&self.host) {
-            *busy -= 1;
-            if *busy == 0 {
-                hosts.remove(&self.host);
-            }
-        }
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::address::Networks;
 use super::config::{Endpoint, Webhooks};
 use super::event::Events;
-use super::hooks::{CALLBACK, Hooks, Hosts, Target};
+use super::hooks::{CALLBACK, Hooks, Target};
+use super::places::Places;
 use super::resolve::Checked;
 use super::schedule::Schedule;
 use super::secret::Signer;
@@ -108,6 +109,7 @@ impl Webhooks {
                     url,
                     signer,
                     events: endpoint.events.unwrap_or(self.events),
+                    allowed: None,
                 });
             }
         }
@@ -126,7 +128,7 @@ impl Webhooks {
                 },
                 rules,
                 transport,
-                hosts: Hosts::default(),
+                places: Places::default(),
             }),
             _ => Err(problems),
         }

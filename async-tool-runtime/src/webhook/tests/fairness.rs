@@ -68,6 +68,31 @@ async fn a_burst_is_told_in_the_end_and_not_all_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn names_that_a_caller_makes_up_do_not_hold_up_others() {
+    let wire = Wire::new(|post| match post.url.contains("slow") {
+        true => Reply::Hang,
+        false => Reply::Status(200),
+    });
+    let hooks = webhooks()
+        .allow_host("*.example.com")
+        .allow_host("fast.example.org");
+    let server = TestServer::start(wire.builder(hooks)).await;
+    for number in 0..100 {
+        burst(&server, &format!("slow{number}"), 1).await;
+    }
+    let posts = wire.sent(24).await;
+    assert_eq!(posts.len(), 24, "of 64 in hand");
+    let began = Instant::now();
+    let url = "https://fast.example.org/";
+    let arguments = json!({"seconds": 0, "callback_url": url});
+    let task = server.call("sleep_initiate", arguments).await;
+    server.finish("sleep", task.id()).await;
+    let posts = wire.sent(25).await;
+    assert_eq!(posts[24].url, url);
+    assert!(began.elapsed() < Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_waits_for_a_busy_host_is_given_up_in_the_end() {
     let (log, _guard) = Log::capture();
     let wire = Wire::always(Reply::Hang);
