@@ -294,12 +294,15 @@ impl Engine {
 
     /// Says that something happened to a task that may have to be told outside.
     fn announce(&self, record: &TaskRecord) {
-        #[cfg(feature = "webhook")]
         if record.notice.is_some() {
-            self.notices.announce();
+            self.announce_any();
         }
-        #[cfg(not(feature = "webhook"))]
-        let _ = record;
+    }
+
+    /// The same of a task that is not at hand.
+    fn announce_any(&self) {
+        #[cfg(feature = "webhook")]
+        self.notices.announce();
     }
 
     /// Stops everything without writing anything, as a crash would.

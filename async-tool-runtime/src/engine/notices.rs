@@ -216,3 +216,39 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::engine::Clock;
+    use crate::store::{Lease, MemoryStore, OpenStore, SessionId, Status, Want};
+    use crate::test_tool::SleepTool;
+    use crate::testing::TestServer;
+    use crate::{AsyncTools, Registry};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_ends_by_being_given_back_is_looked_for_at_once() {
+        let store = MemoryStore::with_clock(Clock::tokio());
+        let namespace = store.open("default").await.expect("memory");
+        let builder = AsyncTools::builder().registry(Registry::new().with(SleepTool));
+        let server = TestServer::start(builder.store(store).slots(0)).await;
+        let task = server.call("sleep_initiate", json!({"seconds": 1})).await;
+        let lease = Lease::new(SessionId::random(), Duration::from_secs(60));
+        let wants = [Want::new("sleep".into(), 1)];
+        let claimed = namespace.claim(lease, &wants, 1).await.expect("memory");
+        let (id, epoch) = (claimed[0].id, claimed[0].epoch);
+        assert_eq!(id.to_string(), task.id());
+        let asked = namespace.request_cancel(id, "enough".into()).await;
+        asked.expect("memory").expect("it is there");
+
+        let engine = &server.tools().shared().server.engine;
+        let announced = || engine.notices.0.borrow().announced;
+        let before = announced();
+        engine.give_back(id, epoch).await;
+        let record = namespace.get(id).await.expect("memory");
+        assert_eq!(record.expect("it is there").status, Status::Cancelled);
+        assert!(announced() > before);
+    }
+}

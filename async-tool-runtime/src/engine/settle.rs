@@ -102,8 +102,12 @@ impl Engine {
     pub(super) async fn release(&self, id: TaskId, epoch: Epoch, release: Release) {
         let store = Arc::clone(&self.store);
         let released = Self::detached(async move { store.release(id, epoch, release).await }).await;
-        if let Err(error) = released {
-            tracing::warn!(%error, task_id = %id, "could not give a task back");
+        match released {
+            // One that was to be cancelled has ended by that.
+            Ok(_) => self.announce_any(),
+            Err(error) => {
+                tracing::warn!(%error, task_id = %id, "could not give a task back");
+            }
         }
     }
 
@@ -132,6 +136,7 @@ impl Engine {
             Ok(_) => {
                 self.worker.forget(live);
                 self.hub.wake(live.record.id);
+                self.announce(&live.record);
             }
             // The next beat tries again.
             Err(error) => {
@@ -154,7 +159,10 @@ impl Engine {
             None => interrupted(),
         };
         match self.finish_once(live, outcome, true).await {
-            Ok(_) => self.hub.wake(live.record.id),
+            Ok(_) => {
+                self.hub.wake(live.record.id);
+                self.announce(&live.record);
+            }
             // The next beat tries again.
             Err(error) => {
                 tracing::warn!(%error, task_id = %live.record.id, "could not settle a task");

@@ -20,7 +20,7 @@ const CLOSED_V4: [Ipv4Net; 16] = [
     v4(100, 64, 0, 0, 10),    // carrier-grade NAT
     v4(127, 0, 0, 0, 8),      // loopback
     v4(168, 63, 129, 16, 32), // metadata of a cloud
-    v4(169, 254, 0, 0, 16),   // link-local, most clouds' metadata
+    v4(169, 254, 0, 0, 16),   // link-local
     v4(172, 16, 0, 0, 12),    // private
     v4(192, 0, 0, 0, 24),     // protocol assignments
     v4(192, 0, 2, 0, 24),     // documentation
@@ -33,8 +33,7 @@ const CLOSED_V4: [Ipv4Net; 16] = [
     v4(240, 0, 0, 0, 4),      // reserved, broadcast
 ];
 
-/// All that is public of IPv6 is in here: not loopback, unique local (and with
-/// them metadata), link-local, site-local, multicast.
+/// All that is public of IPv6 is in here: not loopback, unique local, link-local, site-local, multicast.
 const OPEN_V6: Ipv6Net = v6(0x2000, 0, 3);
 /// And these of it are not.
 const CLOSED_V6: [Ipv6Net; 4] = [
@@ -47,14 +46,24 @@ const CLOSED_V6: [Ipv6Net; 4] = [
 /// Translates to the IPv4 address in its last 32 bits (RFC 6052).
 const NAT64: Ipv6Net = Ipv6Net::new_assert(Ipv6Addr::new(0x64, 0xff9b, 0, 0, 0, 0, 0, 0), 96);
 
-/// Services that give a machine of a cloud its credentials.
-const METADATA: [IpAddr; 5] = [
-    IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
-    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
-    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+/// Where the known services are that give a machine of a cloud its credentials.
+/// Nobody thinks of them when a network around them is allowed.
+const METADATA: [IpNet; 9] = [
+    IpNet::V4(v4(169, 254, 0, 0, 16)),     // link-local: of most clouds
+    IpNet::V4(v4(192, 0, 0, 0, 24)),       // Oracle has one at 192.0.0.192
+    IpNet::V4(v4(100, 100, 100, 200, 32)), // Alibaba
+    IpNet::V4(v4(168, 63, 129, 16, 32)),   // Azure
+    IpNet::V6(v6(0xfe80, 0, 10)),          // link-local
+    host(0xfd00, 0xec2, 0x23),             // AWS, for containers
+    host(0xfd00, 0xec2, 0x254),            // AWS
+    host(0xfd20, 0xce, 0x254),             // Google
+    host(0xfd00, 0x42, 0x42),              // Scaleway
 ];
+
+const fn host(a: u16, b: u16, last: u16) -> IpNet {
+    let address = Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, last);
+    IpNet::V6(Ipv6Net::new_assert(address, 128))
+}
 
 /// What may be connected to beside public addresses.
 #[derive(Debug, Clone, Default)]
@@ -72,11 +81,12 @@ impl Networks {
     }
 }
 
-/// A network that an operator allows has metadata services in it that nobody
-/// thought of; those must be meant.
+/// Whether this network opens the address; one of a metadata service must be
+/// named by itself.
 fn names(network: &IpNet, address: IpAddr) -> bool {
-    let meant = network.prefix_len() == network.max_prefix_len();
-    network.contains(&address) && (meant || !METADATA.contains(&address))
+    let is_meant = network.prefix_len() == network.max_prefix_len();
+    let is_metadata = || METADATA.iter().any(|net| net.contains(&address));
+    network.contains(&address) && (is_meant || !is_metadata())
 }
 
 /// Where packets for this address go in the end.
@@ -188,14 +198,26 @@ mod tests {
 
     #[test]
     fn metadata_services_are_allowed_by_themselves_alone() {
-        assert!(admits(&["169.254.0.0/16"], "169.254.1.1"));
-        for (wide, narrow, address) in [
-            ("169.254.0.0/16", "169.254.169.254/32", "169.254.169.254"),
-            ("0.0.0.0/0", "100.100.100.200/32", "100.100.100.200"),
-            ("fd00::/8", "fd00:ec2::254/128", "fd00:ec2::254"),
+        for (wide, address) in [
+            ("169.254.0.0/16", "169.254.169.254"),
+            ("169.254.0.0/16", "169.254.170.23"),
+            ("169.254.0.0/16", "169.254.1.1"),
+            ("169.254.1.0/31", "169.254.1.1"),
+            ("192.0.0.0/24", "192.0.0.192"),
+            ("0.0.0.0/0", "168.63.129.16"),
+            ("100.64.0.0/10", "100.100.100.200"),
+            ("fd00::/8", "fd00:ec2::23"),
+            ("fd00:ec2::/32", "fd00:ec2::254"),
+            ("fd20::/16", "fd20:ce::254"),
+            ("fd00::/8", "fd00:42::42"),
+            ("fe80::/10", "fe80::1"),
         ] {
             assert!(!admits(&[wide], address), "{address}");
-            assert!(admits(&[wide, narrow], address), "{address}");
+            let itself = address.parse::<IpAddr>().map(IpNet::from);
+            let itself = itself.expect("an address").to_string();
+            assert!(admits(&[wide, &itself], address), "{itself}");
         }
+        assert!(admits(&["fd00::/8"], "fd00:ec2::1"));
+        assert!(admits(&["100.64.0.0/10"], "100.100.100.201"));
     }
 }

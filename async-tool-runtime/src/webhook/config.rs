@@ -108,16 +108,17 @@ impl Webhooks {
 
     /// Sets the pauses between the tries, the last one for all that follow; 5
     /// seconds, 5 minutes, 30 minutes, 2, 5, 10, 14, 20 and 24 hours unless said
-    /// otherwise, as Standard Webhooks recommends. Up to a fifth is added to each
-    /// by chance. A `Retry-After` in seconds (429 and 503) lengthens a pause to
-    /// an hour at most.
+    /// otherwise, as Standard Webhooks recommends; each is 30 days at most. Up to a
+    /// fifth is added to each by chance. A `Retry-After` in seconds (429 and 503)
+    /// lengthens a pause to an hour at most.
     pub fn pauses(mut self, pauses: impl IntoIterator<Item = Duration>) -> Self {
         self.pauses = pauses.into_iter().collect();
         self
     }
 
     /// Sets for how long a message is tried, counted from what it tells of; 24
-    /// hours unless said otherwise. The last try is at the end of that time.
+    /// hours unless said otherwise. The last try is at the end of that time, and what
+    /// still waits then for a busy host is given up, too.
     ///
     /// Tasks of which somebody is to be told stay readable an hour longer than
     /// this, if their retention is shorter.
@@ -133,8 +134,9 @@ impl Webhooks {
     }
 
     /// Allows addresses of a network that are not public, as in `10.1.0.0/16` or
-    /// `127.0.0.1/32`: for receivers inside. Those of clouds' metadata services are
-    /// allowed only by themselves (`169.254.169.254/32`).
+    /// `127.0.0.1/32`: for receivers inside. Each link-local address, and each of the
+    /// known metadata services of clouds (`docs/webhooks.md` lists them), is allowed
+    /// only by itself (`169.254.169.254/32`).
     pub fn allow_network(mut self, network: impl Into<String>) -> Self {
         self.networks.push(network.into());
         self

@@ -2,11 +2,12 @@
 //! ([`Notice::state`](crate::store::Notice::state)).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::schedule::{Schedule, wait_for_host};
+use super::schedule::Schedule;
 use crate::progress::shortened;
 use crate::task::Timestamp;
 
@@ -15,6 +16,8 @@ const LONGEST_ERROR: usize = 200;
 /// A claim may come this much earlier than asked for, since stores and workers
 /// round.
 const EARLY: Duration = Duration::from_millis(50);
+/// Why a message is given up that waited for its host to the end.
+const BUSY: &str = "its host had too much to do until the time was over";
 
 /// Everybody who is told of a notice, by name.
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,7 +30,7 @@ pub(super) struct Deliveries {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Delivery {
     pub(super) outcome: Outcome,
-    /// How often it was sent.
+    /// How often it was tried; a busy host does not count.
     pub(super) tries: u32,
     /// How often its host was busy, since the last try.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -66,7 +69,7 @@ impl Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Try {
     Delivered,
-    /// The receiver is gone for good, or must not be called.
+    /// The receiver is gone for good.
     Never(String),
     Failed {
         error: String,
@@ -129,7 +132,12 @@ impl Deliveries {
         delivery.at = now;
         if tried == Try::Busy {
             delivery.waits = delivery.waits.saturating_add(1);
-            delivery.due = Some(now.plus(wait_for_host(delivery.waits)));
+            let pause = schedule.wait_for_host(delivery.waits, now.since(since));
+            delivery.due = pause.map(|pause| now.plus(pause));
+            if pause.is_none() {
+                delivery.outcome = Outcome::GivenUp;
+                delivery.error = Some(BUSY.to_owned());
+            }
             return delivery;
         }
         delivery.tries = delivery.tries.saturating_add(1);
@@ -156,10 +164,12 @@ impl Deliveries {
         delivery
     }
 
-    /// Forgets those who are not told any more.
-    pub(super) fn retain(&mut self, is_told: impl Fn(&str) -> bool) {
-        self.targets
-            .retain(|name, delivery| delivery.outcome != Outcome::Pending || is_told(name));
+    /// Those who are to be told again.
+    pub(super) fn pending(&self) -> impl Iterator<Item = Arc<str>> {
+        let targets = self.targets.iter();
+        targets
+            .filter(|(_, delivery)| delivery.outcome == Outcome::Pending)
+            .map(|(name, _)| name.as_str().into())
     }
 
     /// How long until somebody is to be told.

@@ -1,18 +1,19 @@
 //! Telling: of a task that something happened to, to everybody who wants to
 //! know and does not yet.
 
-use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt, join_all};
 use http::Uri;
 use tokio::time::{Instant, timeout};
 
 use super::body::body;
 use super::delivery::{Deliveries, Outcome, Try};
 use super::event::{Event, Events};
+use super::places::{Places, Share};
 use super::schedule::Schedule;
 use super::secret::Signer;
 use super::send::{Answer, Request, Transport};
@@ -23,12 +24,11 @@ use crate::task::{TaskRecord, Timestamp};
 
 /// What the caller's URL is called among those who are told.
 pub(super) const CALLBACK: &str = "callback";
-/// How many messages a host is sent at once. The rest comes again, so that a
-/// slow host does not hold up others.
-const PER_HOST: usize = 8;
 /// How much longer than a delivery is tried its record stays, so that it can be
 /// seen what came of it.
 const SHOWN: Duration = Duration::from_secs(60 * 60);
+/// Why somebody is not told here who is to be told according to another worker.
+const NOT_TOLD: &str = "the worker that tried it has no such endpoint for this event";
 
 /// Webhooks that are ready to be sent.
 pub(crate) struct Hooks {
@@ -41,7 +41,7 @@ pub(crate) struct Hooks {
     pub(super) schedule: Schedule,
     pub(super) rules: Rules,
     pub(super) transport: Box<dyn Transport>,
-    pub(super) hosts: Hosts,
+    pub(super) places: Places,
 }
 
 /// Somebody who is told.
@@ -51,6 +51,8 @@ pub(super) struct Target {
     pub(super) url: Uri,
     pub(super) signer: Arc<Signer>,
     pub(super) events: Events,
+    /// The allowed host that a caller's URL is on.
+    pub(super) allowed: Option<String>,
 }
 
 /// What becomes of a notice.
@@ -59,11 +61,11 @@ pub(crate) struct Told {
     pub(crate) state: String,
     /// How long until the next try; none if nobody is left to be told.
     pub(crate) again: Option<Duration>,
-    /// What was sent now, for operators.
+    /// What was sent or given up now, for operators.
     pub(crate) tried: Vec<Tried>,
 }
 
-/// What came of one message that was sent.
+/// What came of one message.
 #[derive(Debug)]
 pub(crate) struct Tried {
     /// Who was told.
@@ -125,8 +127,16 @@ impl Hooks {
             };
         };
 
-        let targets = self.targets(record, event);
-        deliveries.retain(|name| targets.iter().any(|(told, _)| &**told == name));
+        let mut targets = self.targets(record, event);
+        // Those of another worker's configuration: it may be the newer one.
+        let strangers = deliveries.pending();
+        let strangers = strangers.filter(|name| targets.iter().all(|(told, _)| told != name));
+        let strangers: Vec<_> = strangers.collect();
+        targets.extend(
+            strangers
+                .into_iter()
+                .map(|name| (name, Err(NOT_TOLD.to_owned()))),
+        );
         let due: Vec<_> = targets
             .into_iter()
             .filter(|(name, _)| deliveries.is_due(name, now))
@@ -141,8 +151,9 @@ impl Hooks {
             let body = &body;
             async move {
                 let tried = match target {
-                    Ok(target) => self.try_once(&target, &id, body, clock).await,
-                    Err(error) => Try::Never(error),
+                    Ok(target) => self.try_safely(&target, &id, body, clock).await,
+                    // A worker with other webhooks may be the next one to try.
+                    Err(error) => Try::Failed { error, asked: None },
                 };
                 (name, tried)
             }
@@ -154,7 +165,8 @@ impl Hooks {
         for (target, tried) in tried {
             let was_sent = tried != Try::Busy;
             let delivery = deliveries.keep(&target, tried, &self.schedule, since, now);
-            if was_sent {
+            // Also what is given up without having been sent is told to operators.
+            if was_sent || delivery.outcome == Outcome::GivenUp {
                 sent.push(Tried {
                     target,
                     event,
@@ -171,8 +183,8 @@ impl Hooks {
         }
     }
 
-    /// Everybody who wants to know of an event of this task; or why they must
-    /// not be told.
+    /// Everybody who wants to know of an event of this task; or why this worker
+    /// must not tell them.
     fn targets(
         &self,
         record: &TaskRecord,
@@ -181,16 +193,17 @@ impl Hooks {
         let origin = record.origin.as_deref();
         let callback = origin.and_then(|origin| origin.callback_url.as_deref());
         let callback = callback.filter(|_| self.events.has(event)).map(|url| {
-            // The rules may have changed since it was accepted.
+            // The server that accepted it may have had other rules.
             let target = self
                 .find(url)
-                .map(|(url, signer)| Target {
+                .map(|(url, (pattern, signer))| Target {
                     name: CALLBACK.into(),
                     url,
                     signer: Arc::clone(signer),
                     events: self.events,
+                    allowed: Some(pattern.to_string()),
                 })
-                .map_err(|must| format!("the URL {must}"));
+                .map_err(|must| format!("refused by the worker that tried it: the URL {must}"));
             (CALLBACK.into(), target)
         });
         let endpoints = self.endpoints.iter();
@@ -200,17 +213,35 @@ impl Hooks {
         callback.into_iter().chain(endpoints).collect()
     }
 
-    fn find(&self, url: &str) -> Result<(Uri, &Arc<Signer>), String> {
+    fn find(&self, url: &str) -> Result<(Uri, &(Pattern, Arc<Signer>)), String> {
         let url = self.rules.read(url)?;
         let mut callbacks = self.callbacks.iter();
         match callbacks.find(|(pattern, _)| pattern.matches(&url)) {
-            Some((_, signer)) => Ok((url, signer)),
+            Some(allowed) => Ok((url, allowed)),
             None => Err("must be on a host and port that this server allows".to_owned()),
         }
     }
 
+    /// Whoever looks up names is the application's, and must not keep what came of
+    /// the others from being kept.
+    async fn try_safely(&self, target: &Target, id: &str, body: &str, clock: &Clock) -> Try {
+        let trying = AssertUnwindSafe(self.try_once(target, id, body, clock));
+        trying.catch_unwind().await.unwrap_or_else(|_| Try::Failed {
+            error: "the try panicked".to_owned(),
+            asked: None,
+        })
+    }
+
     async fn try_once(&self, target: &Target, id: &str, body: &str, clock: &Clock) -> Try {
-        let Some(_place) = self.hosts.enter(&place(&target.url)) else {
+        let host = place(&target.url);
+        let shares = match &target.allowed {
+            None => vec![Share::Endpoints(host)],
+            Some(allowed) => {
+                let allowed = Share::Allowed(allowed.clone());
+                vec![Share::Host(host), allowed, Share::Callers]
+            }
+        };
+        let Some(_place) = self.places.take(shares) else {
             return Try::Busy;
         };
         let seconds = i64::try_from(clock.now().0 / 1000).unwrap_or(i64::MAX);
@@ -244,47 +275,6 @@ fn judge(answer: Answer) -> Try {
             },
             asked: answer.retry_after.filter(|_| matches!(status, 429 | 503)),
         },
-    }
-}
-
-/// How much each host is sent at the moment.
-#[derive(Default)]
-pub(super) struct Hosts(Mutex<HashMap<String, usize>>);
-
-/// A message that is being sent to a host.
-struct Place<'a> {
-    hosts: &'a Hosts,
-    host: String,
-}
-
-impl Hosts {
-    fn enter(&self, host: &str) -> Option<Place<'_>> {
-        let mut hosts = self.lock();
-        let busy = hosts.entry(host.to_owned()).or_default();
-        if *busy >= PER_HOST {
-            return None;
-        }
-        *busy += 1;
-        Some(Place {
-            hosts: self,
-            host: host.to_owned(),
-        })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        let mut hosts = self.hosts.lock();
-        if let Some(busy) = hosts.get_mut(&self.host) {
-            *busy -= 1;
-            if *busy == 0 {
-                hosts.remove(&self.host);
-            }
-        }
     }
 }
 

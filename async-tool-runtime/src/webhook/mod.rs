@@ -39,7 +39,8 @@
 //! That something is to be told is recorded in the same step as the task's end,
 //! and is done by any worker of the namespace that has webhooks: at once, and
 //! again after pauses that grow, until the receiver answers with 2xx, or 410, or
-//! [`give_up_after`](Webhooks::give_up_after) is over. Each message is told at
+//! [`give_up_after`](Webhooks::give_up_after) is over. What the rules of one
+//! worker forbid is tried again, too: another may have newer ones. Each message is told at
 //! least once, and possibly more often, always with the same `webhook-id`. What
 //! is no longer so is not told: a question that was answered meanwhile, or an
 //! event that a later one has overtaken. The record of such a task stays for
@@ -65,6 +66,7 @@ mod config;
 mod delivery;
 mod event;
 mod hooks;
+mod places;
 mod prepare;
 mod resolve;
 mod schedule;

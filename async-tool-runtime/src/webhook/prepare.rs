@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::address::Networks;
 use super::config::{Endpoint, Webhooks};
 use super::event::Events;
-use super::hooks::{CALLBACK, Hooks, Hosts, Target};
+use super::hooks::{CALLBACK, Hooks, Target};
+use super::places::Places;
 use super::resolve::Checked;
 use super::schedule::Schedule;
 use super::secret::Signer;
@@ -26,9 +27,9 @@ impl Webhooks {
     /// Webhooks that can be sent by HTTP; or one sentence for each thing that is
     /// wrong.
     pub(crate) fn prepare(self) -> Result<Hooks, Vec<String>> {
-        let resolver = Arc::clone(&self.resolver);
+        let (resolver, plain) = (Arc::clone(&self.resolver), self.http);
         self.prepare_with(|networks| {
-            let http = Http::new(Checked { resolver, networks });
+            let http = Http::new(Checked { resolver, networks }, plain);
             match http {
                 Ok(http) => Ok(Box::new(http)),
                 Err(error) => Err(format!("webhooks cannot be sent: {error}")),
@@ -108,6 +109,7 @@ impl Webhooks {
                     url,
                     signer,
                     events: endpoint.events.unwrap_or(self.events),
+                    allowed: None,
                 });
             }
         }
@@ -126,7 +128,7 @@ impl Webhooks {
                 },
                 rules,
                 transport,
-                hosts: Hosts::default(),
+                places: Places::default(),
             }),
             _ => Err(problems),
         }
@@ -155,8 +157,12 @@ impl Webhooks {
                 "the `timeout` of webhooks must be above 0 and at most {LONGEST_TIMEOUT:?}"
             ));
         }
-        if self.pauses.is_empty() || self.pauses.contains(&Duration::ZERO) {
-            problems.push("the `pauses` of webhooks must be some, all above 0".to_owned());
+        let is_pause = |pause: &Duration| !pause.is_zero() && *pause <= LONGEST_GIVE_UP;
+        if self.pauses.is_empty() || !self.pauses.iter().all(is_pause) {
+            problems.push(
+                "the `pauses` of webhooks must be some, each above 0 and at most 30 days"
+                    .to_owned(),
+            );
         }
         if self.give_up_after > LONGEST_GIVE_UP {
             problems.push("webhooks must `give_up_after` 30 days at most".to_owned());

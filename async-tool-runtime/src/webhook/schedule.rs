@@ -41,22 +41,27 @@ impl Schedule {
         asked: Option<Duration>,
         age: Duration,
     ) -> Option<Duration> {
-        let left = self.give_up_after.checked_sub(age)?;
-        if left.is_zero() {
-            return None;
-        }
+        let left = self.left(age)?;
         let index = usize::try_from(tries.saturating_sub(1)).unwrap_or(usize::MAX);
         let pause = self.pauses.get(index).or(self.pauses.last())?;
         let asked = asked.unwrap_or_default().min(LONGEST_ASKED);
-        Some(spread(*pause).max(asked).min(left))
+        // Bounded first: no pause is too long to be lengthened.
+        Some(spread((*pause).min(left)).max(asked).min(left))
     }
-}
 
-/// The pause of a message whose host was busy so many times, 1 or more: no try
-/// was made.
-pub(super) fn wait_for_host(times: u32) -> Duration {
-    let doubling = Duration::from_secs(1 << times.saturating_sub(1).min(6));
-    spread(doubling.min(LONGEST_WAIT))
+    /// The pause of a message whose host was busy so many times, 1 or more: no try
+    /// was made. None as above.
+    pub(super) fn wait_for_host(&self, times: u32, age: Duration) -> Option<Duration> {
+        let left = self.left(age)?;
+        let doubling = Duration::from_secs(1 << times.saturating_sub(1).min(6));
+        Some(spread(doubling.min(LONGEST_WAIT)).min(left))
+    }
+
+    /// How long it is still tried; none if no longer.
+    fn left(&self, age: Duration) -> Option<Duration> {
+        let left = self.give_up_after.checked_sub(age)?;
+        (!left.is_zero()).then_some(left)
+    }
 }
 
 /// What failed together is not tried again together.
@@ -102,6 +107,16 @@ mod tests {
     }
 
     #[test]
+    fn no_pause_is_too_long() {
+        let schedule = Schedule {
+            pauses: vec![Duration::MAX],
+            ..schedule(24)
+        };
+        let day = Duration::from_secs(24 * HOUR);
+        assert_eq!(schedule.pause(1, None, Duration::ZERO), Some(day));
+    }
+
+    #[test]
     fn receivers_may_ask_for_more_within_bounds() {
         let schedule = schedule(24);
         let asked = |seconds| schedule.pause(1, Some(Duration::from_secs(seconds)), Duration::ZERO);
@@ -112,8 +127,17 @@ mod tests {
 
     #[test]
     fn a_busy_host_is_waited_for_longer_and_longer() {
-        assert_about(Some(wait_for_host(1)), 1);
-        assert_about(Some(wait_for_host(4)), 8);
-        assert_about(Some(wait_for_host(u32::MAX)), 60);
+        let day = schedule(24);
+        assert_about(day.wait_for_host(1, Duration::ZERO), 1);
+        assert_about(day.wait_for_host(4, Duration::ZERO), 8);
+        assert_about(day.wait_for_host(u32::MAX, Duration::ZERO), 60);
+    }
+
+    #[test]
+    fn a_busy_host_is_waited_for_until_the_time_is_over() {
+        let day = schedule(24);
+        let almost = Duration::from_secs(24 * HOUR - 7);
+        assert_eq!(day.wait_for_host(9, almost), Some(Duration::from_secs(7)));
+        assert_eq!(day.wait_for_host(9, Duration::from_secs(24 * HOUR)), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Webhooks on a paused clock, carried by a wire that answers as a test says.
 
 mod config;
+mod counted;
 mod fairness;
 mod questions;
 mod retries;

@@ -84,6 +84,7 @@ async fn each_mistake_is_named() {
         (host().timeout(HOUR), "`timeout`"),
         (host().pauses([]), "`pauses`"),
         (host().pauses([MINUTE, Duration::ZERO]), "`pauses`"),
+        (host().pauses([Duration::MAX]), "at most 30 days"),
         (host().give_up_after(DAY * 31), "30 days"),
         (
             (0..17).fold(webhooks(), |webhooks, number| {

@@ -1,8 +1,10 @@
 //! When messages are sent again, and when no more.
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
+use crate::webhook::Resolve;
 
 /// How long after the first message each one was sent.
 fn ages(posts: &[Post]) -> Vec<Duration> {
@@ -127,6 +129,48 @@ async fn a_receiver_that_hangs_is_tried_again() {
     // 15 seconds, and then the first pause.
     let again = ages(&wire.posts())[1].as_secs();
     assert!((20..=22).contains(&again), "{again}");
+}
+
+/// Looks up nothing.
+struct Panics;
+
+#[async_trait]
+impl Resolve for Panics {
+    async fn resolve(&self, _: &str) -> std::io::Result<Vec<IpAddr>> {
+        panic!("a bug of the application")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_resolver_is_a_failed_try() {
+    let (store, namespace) = store().await;
+    let hooks = one_endpoint().resolver(Panics).give_up_after(MINUTE);
+    let builder = AsyncTools::builder().registry(Registry::new().with(SleepTool));
+    let server = TestServer::start(builder.webhooks(hooks).store(store)).await;
+    let id = done(&server).await;
+    let state = settled(&namespace, &id).await;
+    let ops = &state["targets"]["ops"];
+    assert_eq!(ops["outcome"], "given_up");
+    assert_eq!(ops["error"], "the try panicked");
+    assert_eq!(ops["tries"], 3, "each was kept");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_keeps_nobody_else_from_being_told_once() {
+    let wire = Wire::new(|post| match post.id.ends_with("_bad") {
+        true => panic!("a bug"),
+        false => Reply::Status(200),
+    });
+    let (store, namespace) = store().await;
+    let hooks = one_endpoint()
+        .endpoint(Endpoint::new("bad", "https://bad.example.com/"))
+        .give_up_after(MINUTE);
+    let server = TestServer::start(wire.builder(hooks).store(store)).await;
+    let id = done(&server).await;
+    let state = settled(&namespace, &id).await;
+    assert_eq!(state["targets"]["bad"]["outcome"], "given_up");
+    assert_eq!(state["targets"]["ops"]["outcome"], "delivered");
+    assert_eq!(wire.posts().len(), 1, "the others told nobody");
 }
 
 #[tokio::test(start_paused = true)]

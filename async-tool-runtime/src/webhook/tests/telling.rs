@@ -198,7 +198,7 @@ async fn a_replay_keeps_the_first_callback() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_that_is_not_allowed_any_more_is_not_told() {
+async fn a_host_that_no_worker_allows_is_not_told() {
     let (store, namespace) = store().await;
     let sends = |host: &str| {
         let wire = Wire::always(Reply::Status(200));
@@ -226,6 +226,80 @@ async fn a_host_that_is_not_allowed_any_more_is_not_told() {
         "{error}"
     );
     assert!(first.posts().is_empty() && second.posts().is_empty());
+}
+
+/// What is kept of a delivery, once it has been tried.
+async fn tried(store: &Arc<dyn Store>, id: &str, name: &str) -> Value {
+    let id = id.parse().expect("an id");
+    loop {
+        let record = store.get(id).await.expect("memory").expect("it is there");
+        let state = record.notice.and_then(|notice| notice.state);
+        let state: Value = state.map_or(Value::Null, |state| {
+            serde_json::from_str(&state).expect("JSON")
+        });
+        if state["targets"][name].is_object() {
+            return state["targets"][name].clone();
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_with_newer_rules_tells_what_an_older_one_must_not() {
+    let wire = Wire::always(Reply::Status(200));
+    let (store, namespace) = store().await;
+    let sends = |hooks: Webhooks| wire.builder(hooks).store(store.clone());
+    let older = || webhooks().allow_host("elsewhere.example.com");
+    let newer = || older().allow_host("hooks.example.com");
+
+    let accepts = TestServer::start(sends(newer()).slots(0)).await;
+    let url = "https://hooks.example.com/";
+    let task = accepts
+        .call("sleep_initiate", json!({"seconds": 0, "callback_url": url}))
+        .await;
+    accepts.tools().shutdown().await;
+    let executes = TestServer::start(sends(older())).await;
+    executes.finish("sleep", task.id()).await;
+    let refused = tried(&namespace, task.id(), "callback").await;
+    assert_eq!(refused["outcome"], "pending", "{refused}");
+    let error = refused["error"].as_str().expect("text");
+    assert!(error.contains("the worker that tried it"), "{error}");
+    executes.tools().shutdown().await;
+
+    let _tells = TestServer::start(sends(newer())).await;
+    let state = settled(&namespace, task.id()).await;
+    assert_eq!(state["targets"]["callback"]["outcome"], "delivered");
+    assert_eq!(wire.posts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_without_an_endpoint_leaves_what_is_pending_to_others() {
+    let wire = Wire::new(|post| match post.id.ends_with("_new") {
+        true => Reply::Status(500),
+        false => Reply::Status(200),
+    });
+    let heals = Wire::always(Reply::Status(200));
+    let (store, namespace) = store().await;
+    let newer = || one_endpoint().endpoint(Endpoint::new("new", "https://new.example.com/"));
+    let first = TestServer::start(wire.builder(newer()).store(store.clone())).await;
+    let id = done(&first).await;
+    let failed = tried(&namespace, &id, "new").await;
+    assert_eq!(failed["outcome"], "pending", "{failed}");
+    first.tools().shutdown().await;
+
+    let older = TestServer::start(wire.builder(one_endpoint()).store(store.clone())).await;
+    tokio::time::sleep(HOUR).await;
+    let unknown = tried(&namespace, &id, "new").await;
+    assert_eq!(unknown["outcome"], "pending", "{unknown}");
+    let error = unknown["error"].as_str().expect("text");
+    assert!(error.contains("no such endpoint"), "{error}");
+    older.tools().shutdown().await;
+
+    let _newer = TestServer::start(heals.builder(newer()).store(store)).await;
+    let state = settled(&namespace, &id).await;
+    assert_eq!(state["targets"]["new"]["outcome"], "delivered");
+    assert_eq!(heals.posts().len(), 1, "and `ops` has heard");
+    assert_eq!(heals.posts()[0].id, format!("msg_{id}_1_new"));
 }
 
 #[tokio::test(start_paused = true)]
