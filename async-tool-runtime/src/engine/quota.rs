@@ -135,7 +135,8 @@ impl Known {
     fn calls_of(&mut self, principal: &Principal, per_minute: NonZeroU32) -> Option<&Bucket> {
         let now = Instant::now();
         let is_full = self.callers.len() >= MAX_PRINCIPALS;
-        if now - self.cleaned >= if is_full { CLEANUP } else { FORGOTTEN } {
+        let pause = if is_full { CLEANUP } else { FORGOTTEN };
+        if now - self.cleaned >= pause {
             self.cleaned = now;
             self.callers
                 .retain(|_, caller| now - caller.last < FORGOTTEN);
