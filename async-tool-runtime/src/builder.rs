@@ -236,8 +236,12 @@ impl AsyncToolsBuilder {
     ///
     /// Each server of a namespace counts by itself: with three behind a load
     /// balancer, a principal may make three times as many. All calls without a
-    /// principal count as those of one. A call whose idempotency key is known, or
-    /// that joins an equal task, counts and is never refused.
+    /// principal count as those of one. Of 10 000 principals within a minute each
+    /// has calls of its own; all further ones share those of one. A call whose
+    /// idempotency key is known, or that joins an equal task, counts and is never
+    /// refused. A call counts as well that is then refused for want of room in a
+    /// queue; one that is refused by an open [`Circuit`](crate::Circuit), or
+    /// during a shutdown, does not.
     pub fn initiations_per_minute(mut self, calls: u32) -> Self {
         self.config.per_principal.initiations_per_minute = Some(calls);
         self

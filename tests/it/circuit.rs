@@ -1,5 +1,7 @@
 //! Circuit breakers: tools that have failed a lot are left alone for a while.
 
+mod hanging;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -88,7 +88,7 @@ async fn a_store_that_cannot_be_reached_is_told_without_its_secrets() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lost_lease_is_told() {
+async fn a_server_that_lost_a_lease_is_ready_when_what_ran_has_stopped() {
     let store = Flaky::new(MemoryStore::new());
     let server = TestServer::start(builder().store(store.clone())).await;
     let stubborn = json!({ "millis": 3_600_000, "stubborn": true });

@@ -26,6 +26,9 @@ use receiver::{Receiver, Reply};
 
 pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
+/// What has not come by then never will.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Webhooks to receivers on loopback, which tries again soon.
 pub(crate) fn local() -> Webhooks {
     Webhooks::new()
@@ -53,15 +56,23 @@ async fn done(server: &TestServer, callback_url: &str) -> String {
 /// What is kept of the deliveries of a task, as soon as it is as wanted.
 async fn kept(store: &Arc<dyn Store>, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let id = id.parse().expect("an id");
-    loop {
-        let record = store.get(id).await.expect("memory").expect("it is there");
-        let state = record.notice.expect("somebody is told").state;
-        let state: Value = serde_json::from_str(state.as_deref().unwrap_or("{}")).expect("JSON");
-        if wanted(&state["targets"]) {
-            return state["targets"].clone();
+    let mut last = Value::Null;
+    let kept = async {
+        loop {
+            let record = store.get(id).await.expect("memory").expect("it is there");
+            let state = record.notice.expect("somebody is told").state;
+            let state: Value =
+                serde_json::from_str(state.as_deref().unwrap_or("{}")).expect("JSON");
+            last = state["targets"].clone();
+            if wanted(&last) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    };
+    let kept = tokio::time::timeout(PATIENCE, kept).await;
+    assert!(kept.is_ok(), "the deliveries stay as they are: {last}");
+    last
 }
 
 async fn store() -> (MemoryStore, Arc<dyn Store>) {

@@ -16,11 +16,16 @@ use std::time::Duration;
 /// breaker opens again; if it says neither, the next one is let through. An
 /// attempt that waits for an answer of its caller does not hold up the next one.
 ///
+/// Nor does one that hangs: after the longest of `cool_down`, twice what attempts
+/// that succeeded have taken of late on average, and 10 seconds, another one is
+/// let through beside it, and the first to end decides. If one that took longer
+/// than that meets its deadline, it has failed. A timeout tells sooner.
+///
 /// An attempt fails by an error, a panic, a result that cannot be published, or
 /// its timeout. An author says of an error that it is not the tool's fault with
 /// [`ToolError::with_counted`](crate::ToolError::with_counted). A task that was
-/// cancelled, met its deadline or was interrupted, and one whose arguments do
-/// not fit, says nothing. A call whose idempotency key is known, or that joins
+/// cancelled or was interrupted, or met its deadline (but for the case above),
+/// and one whose arguments do not fit, says nothing. A call whose idempotency key is known, or that joins
 /// an equal task, is answered whatever the breaker's state.
 ///
 /// Each worker has a breaker of its own, from what its own attempts came to, and

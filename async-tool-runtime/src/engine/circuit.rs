@@ -1,21 +1,28 @@
 //! Circuit breakers: what may begin of tools that have failed a lot lately.
 //! [`Circuit`] says what they promise.
 
+mod pass;
+
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Engine;
 use super::clock::FAR;
 use super::health::CircuitHealth;
+use super::stop::Cause;
 use super::worker::Live;
 use crate::catalog::Catalog;
 use crate::descriptor::Circuit;
 use crate::store::Want;
 use crate::telemetry::{CircuitGauge, Meters, Window};
+pub(crate) use pass::{Pass, Probes};
+
+/// A probe holds up the next one for at least so long; [`Circuit`] has the rest.
+const MIN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The breakers of this worker, of the tools that have one.
 #[derive(Debug, Default)]
@@ -36,6 +43,8 @@ struct State {
     /// earlier one is no news.
     generation: u64,
     window: Window,
+    /// Moving average of how long attempts took that succeeded.
+    usual: Option<Duration>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -100,7 +109,7 @@ impl Circuits {
             }
             true
         });
-        Probes(probes)
+        Probes::of(probes)
     }
 
     /// The breakers that are not closed, by the names of their tools.
@@ -116,59 +125,6 @@ impl Circuits {
         let mut found: Vec<_> = self.0.values().filter_map(health).collect();
         found.sort_by(|left, right| left.tool.cmp(&right.tool));
         found
-    }
-}
-
-/// The probes that a claim may bring.
-#[derive(Debug)]
-pub(crate) struct Probes(HashMap<Arc<str>, Pass>);
-
-impl Probes {
-    pub(crate) fn take(&mut self, tool: &str) -> Option<Pass> {
-        self.0.remove(tool)
-    }
-}
-
-/// The right to begin an attempt; what it came to is reported here. A probe that
-/// is dropped without a report lets another follow.
-#[derive(Debug, Default)]
-pub(crate) struct Pass(Option<Issued>);
-
-#[derive(Debug)]
-struct Issued {
-    breaker: Arc<Breaker>,
-    generation: u64,
-    /// The next probe has to wait for this one.
-    probes: AtomicBool,
-}
-
-impl Pass {
-    fn is_probe(&self) -> bool {
-        let probes = |issued: &Issued| issued.probes.load(Ordering::Acquire);
-        self.0.as_ref().is_some_and(probes)
-    }
-
-    /// Says what the attempt came to; none: nothing that speaks for the tool or
-    /// against it. Returns until when the breaker is open, if it has opened.
-    fn report(&self, success: Option<bool>) -> Option<Instant> {
-        let issued = self.0.as_ref()?;
-        let opened = success.and_then(|success| issued.breaker.report(success, issued.generation));
-        self.step_aside();
-        opened
-    }
-
-    /// Lets another probe follow, because this one takes its time.
-    pub(super) fn step_aside(&self) {
-        let Some(issued) = &self.0 else { return };
-        if issued.probes.swap(false, Ordering::AcqRel) {
-            issued.breaker.end_probe(issued.generation);
-        }
-    }
-}
-
-impl Drop for Pass {
-    fn drop(&mut self) {
-        self.step_aside();
     }
 }
 
@@ -195,11 +151,20 @@ impl Breaker {
             }
             Phase::Closed | Phase::Open(_) => false,
         };
-        Some(Pass(Some(Issued {
-            breaker: Arc::clone(self),
-            generation: state.generation,
-            probes: AtomicBool::new(probes),
-        })))
+        Some(Pass::of(Arc::clone(self), state.generation, probes))
+    }
+
+    /// How long a probe holds up the next one.
+    fn patience(&self) -> Duration {
+        let usual = self.state().usual.unwrap_or_default();
+        let patience = self.circuit.cool_down.max(usual.saturating_mul(2));
+        patience.clamp(MIN_PATIENCE, FAR)
+    }
+
+    /// Learns how long an attempt took that succeeded.
+    fn learn(&self, took: Duration) {
+        let usual = &mut self.state().usual;
+        *usual = Some(usual.map_or(took, |usual| (usual.saturating_mul(3) + took) / 4));
     }
 
     fn report(&self, success: bool, generation: u64) -> Option<Instant> {
@@ -276,6 +241,7 @@ impl State {
             phase: Phase::Closed,
             generation: 0,
             window: Window::new(window.min(FAR), Instant::now()),
+            usual: None,
         }
     }
 
@@ -292,8 +258,30 @@ impl State {
 }
 
 impl Engine {
+    /// Bounds how long a probe holds up the next one.
+    pub(super) fn bound_probe(self: &Arc<Self>, live: &Arc<Live>) {
+        let Some(patience) = live.pass.patience() else {
+            return;
+        };
+        let live = Arc::clone(live);
+        self.spawn(move |engine| async move {
+            tokio::select! {
+                biased;
+                () = live.over.cancelled() => {}
+                () = sleep(patience) => {
+                    live.pass.give_up(live.stop.cause().is_none());
+                    engine.worker.expect_backlog();
+                }
+            }
+        });
+    }
+
     /// Tells the breaker of a tool what an attempt came to.
     pub(super) fn judge(self: &Arc<Self>, live: &Live, success: Option<bool>) {
+        // A deadline may be short; one that a hanging probe meets was not.
+        let met_deadline = matches!(live.stop.cause(), Some(Cause::Deadline));
+        let hung = met_deadline && live.pass.has_hung();
+        let success = success.or(hung.then_some(false));
         let excused = success.is_none() && live.stop.cause().is_none();
         live.excused.store(excused, Ordering::Release);
         let Some(until) = live.pass.report(success) else {
@@ -388,5 +376,44 @@ mod tests {
         assert_eq!(breaker.state().tripped(), Some(Tripped::Probing));
         second.report(Some(false));
         assert_eq!(breaker.state().tripped(), Some(Tripped::Open(COOL_DOWN)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_has_twice_as_long_as_attempts_take_that_succeed() {
+        let breaker = breaker();
+        assert_eq!(breaker.patience(), COOL_DOWN);
+        let attempt = async |seconds, success| {
+            let pass = breaker.pass().expect("it is closed");
+            advance(Duration::from_secs(seconds)).await;
+            pass.report(success);
+        };
+        attempt(60, Some(true)).await;
+        assert_eq!(breaker.patience(), Duration::from_secs(120));
+        attempt(100, Some(true)).await;
+        assert_eq!(breaker.patience(), Duration::from_secs(140));
+        attempt(1, None).await;
+        let asking = breaker.pass().expect("it is closed");
+        asking.step_aside();
+        advance(Duration::from_secs(3600)).await;
+        asking.report(Some(true));
+        attempt(1, Some(false)).await;
+        assert_eq!(breaker.patience(), Duration::from_secs(140));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_probe_that_is_given_up_may_still_close_it() {
+        let breaker = breaker();
+        half_open(&breaker).await;
+        let hanging = breaker.pass().expect("none is under way");
+        assert_eq!(hanging.patience(), Some(COOL_DOWN));
+        hanging.give_up(true);
+        assert!(hanging.has_hung() && hanging.patience().is_none());
+        let second = breaker.pass().expect("it does not hold up the next");
+        hanging.give_up(true);
+        assert_eq!(breaker.state().tripped(), Some(Tripped::Probing));
+        hanging.report(Some(true));
+        assert!(matches!(breaker.state().phase, Phase::Closed));
+        second.give_up(true);
+        assert!(breaker.pass().is_some_and(|pass| !pass.is_probe()));
     }
 }

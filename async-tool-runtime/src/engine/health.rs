@@ -269,8 +269,16 @@ impl Engine {
                 .unwrap_or_else(PoisonError::into_inner)
         };
         let oldest = self.worker.all().iter().map(confirmed).min();
+        LeaseHealth::of(oldest, lasts)
+    }
+}
+
+impl LeaseHealth {
+    /// From when the task was confirmed that was not for the longest time; none:
+    /// nothing runs.
+    fn of(oldest: Option<Instant>, lasts: Duration) -> Self {
         let renewed = oldest.map(|at| at.elapsed());
-        LeaseHealth {
+        Self {
             state: match renewed {
                 None => LeaseState::None,
                 Some(ago) if ago < lasts => LeaseState::Held,
@@ -330,4 +338,26 @@ fn seconds_if_any<S: Serializer>(
     duration
         .map(|duration| duration.as_secs_f64())
         .serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_is_lost_when_it_was_not_renewed_for_as_long_as_it_lasts() {
+        const LASTS: Duration = Duration::from_secs(15);
+        const MOMENT: Duration = Duration::from_millis(1);
+        let renewed = Instant::now();
+        let state = |oldest| LeaseHealth::of(oldest, LASTS).state;
+        assert_eq!(state(Some(renewed)), LeaseState::Held);
+        advance(LASTS - MOMENT).await;
+        assert_eq!(state(Some(renewed)), LeaseState::Held);
+        advance(MOMENT).await;
+        assert_eq!(state(Some(renewed)), LeaseState::Lost);
+        assert_eq!(state(None), LeaseState::None);
+        assert_eq!(LeaseHealth::of(Some(renewed), LASTS).renewed, Some(LASTS));
+    }
 }

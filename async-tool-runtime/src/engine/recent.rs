@@ -4,9 +4,8 @@
 //! so the same answer is given once more, without a call to the store; unless it
 //! is known that the task has changed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -18,8 +17,6 @@ use crate::task::{TaskId, TaskRecord};
 /// Most tasks whose last answer is remembered (invariant 11); of more, early
 /// calls are answered like any other.
 const KEPT: usize = 4096;
-/// How often what is too old is looked for where there is no room.
-const CLEANUP: Duration = Duration::from_secs(1);
 
 /// The last answers.
 #[derive(Debug, Default)]
@@ -28,7 +25,8 @@ pub(crate) struct Recent(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     answers: HashMap<TaskId, Answer>,
-    cleaned: Option<Instant>,
+    /// The same by their age: what is too old makes room for what is new.
+    by_end: BTreeSet<(Instant, TaskId)>,
 }
 
 /// What was told of a task.
@@ -45,16 +43,19 @@ impl Recent {
     /// Whether a call about a task is early now, and what was told of it, where
     /// it is known not to have changed.
     fn recall(&self, id: TaskId) -> (bool, Option<Arc<View>>) {
-        let recent = self.inner();
-        let early = |answer: &&Answer| Instant::now() < answer.ask_after;
-        let Some(answer) = recent.answers.get(&id).filter(early) else {
+        let mut recent = self.inner();
+        recent.forget_old(Instant::now());
+        let Some(answer) = recent.answers.get_mut(&id) else {
             return (false, None);
         };
-        let told = answer
+        if answer
             .stored
             .as_ref()
-            .filter(|(_, changes)| !changes.has_changed())
-            .map(|(view, _)| Arc::clone(view));
+            .is_some_and(|(_, changes)| changes.has_changed())
+        {
+            answer.stored = None;
+        }
+        let told = answer.stored.as_ref().map(|(view, _)| Arc::clone(view));
         (true, told)
     }
 
@@ -62,19 +63,19 @@ impl Recent {
     /// before it was read; none: it runs here.
     fn remember(&self, view: &View, changes: Option<Subscription>) {
         let id = view.record.id;
+        let now = Instant::now();
+        let mut recent = self.inner();
+        recent.forget(id);
+        recent.forget_old(now);
+        // What has ended is read each time.
         let Some(pause) = view.poll_after() else {
-            // What has ended is read each time.
-            self.inner().answers.remove(&id);
             return;
         };
-        let now = Instant::now();
-        let answer = Answer {
-            ask_after: now + pause,
-            stored: changes.map(|changes| (Arc::new(view.clone()), changes)),
-        };
-        let mut recent = self.inner();
-        if recent.has_room_for(id, now) {
-            recent.answers.insert(id, answer);
+        if recent.answers.len() < KEPT {
+            let ask_after = now + pause;
+            let stored = changes.map(|changes| (Arc::new(in_short(view)), changes));
+            recent.by_end.insert((ask_after, id));
+            recent.answers.insert(id, Answer { ask_after, stored });
         }
     }
 
@@ -82,7 +83,9 @@ impl Recent {
     /// and what was told since must not be taken back.
     pub(super) fn compare(&self, record: &TaskRecord) {
         let mut recent = self.inner();
-        if let Some(answer) = recent.answers.get_mut(&record.id)
+        if record.status.is_terminal() {
+            recent.forget(record.id);
+        } else if let Some(answer) = recent.answers.get_mut(&record.id)
             && let Some((view, _)) = &answer.stored
             && (view.record.revision, view.record.status) != (record.revision, record.status)
         {
@@ -125,19 +128,37 @@ impl Engine {
 }
 
 impl Inner {
-    fn has_room_for(&mut self, id: TaskId, now: Instant) -> bool {
-        let is_full = self.answers.len() >= KEPT;
-        let rested = self.cleaned.is_none_or(|at| now - at >= CLEANUP);
-        if is_full && rested {
-            self.cleaned = Some(now);
-            self.answers.retain(|_, answer| now < answer.ask_after);
+    fn forget(&mut self, id: TaskId) {
+        if let Some(answer) = self.answers.remove(&id) {
+            self.by_end.remove(&(answer.ask_after, id));
         }
-        self.answers.len() < KEPT || self.answers.contains_key(&id)
     }
+
+    fn forget_old(&mut self, now: Instant) {
+        while let Some(&(ask_after, id)) = self.by_end.first()
+            && ask_after <= now
+        {
+            self.forget(id);
+        }
+    }
+}
+
+/// What a status answer is made of, without what may be large.
+fn in_short(view: &View) -> View {
+    let mut view = view.clone();
+    let record = &mut view.record;
+    record.arguments = Arc::default();
+    record.history = None;
+    record.origin = None;
+    record.notice = None;
+    record.outcome = None;
+    view
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tokio::time::advance;
 
     use super::super::watch::Hub;
@@ -171,5 +192,48 @@ mod tests {
         tell(&late);
         assert!(!told(&first) && told(&late));
         assert_eq!(recent.inner().answers.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_kept_is_short_and_goes_when_it_is_old() {
+        let (recent, hub) = (Recent::default(), Arc::new(Hub::default()));
+        let mut long = queued();
+        long.record.arguments = "x".repeat(1 << 20).into();
+        long.record.history = Some("y".repeat(1 << 10).into());
+        let id = long.record.id;
+        recent.remember(&long, Some(hub.subscribe(id)));
+        assert_eq!(Arc::strong_count(&long.record.arguments), 1);
+        let told = recent.recall(id).1.expect("it was told just now");
+        assert_eq!((&*told.record.arguments, &told.record.history), ("", &None));
+        assert_eq!(
+            (told.record.id, told.record.status),
+            (id, long.record.status)
+        );
+
+        advance(long.poll_after().expect("it goes on")).await;
+        let next = queued();
+        recent.remember(&next, Some(hub.subscribe(next.record.id)));
+        assert_eq!(recent.inner().answers.len(), 1);
+        assert_eq!(recent.inner().by_end.len(), 1);
+        assert_eq!(hub.watched(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_changed_is_kept_no_longer() {
+        let (recent, hub) = (Recent::default(), Arc::new(Hub::default()));
+        let view = queued();
+        let id = view.record.id;
+        recent.remember(&view, Some(hub.subscribe(id)));
+        hub.wake(id);
+        let (early, told) = recent.recall(id);
+        assert!(early && told.is_none());
+        assert_eq!(hub.watched(), 0);
+
+        recent.remember(&view, Some(hub.subscribe(id)));
+        let mut ended = view.record;
+        ended.status = crate::task::Status::Cancelled;
+        recent.compare(&ended);
+        assert_eq!(hub.watched(), 0);
+        assert!(recent.inner().answers.is_empty() && recent.inner().by_end.is_empty());
     }
 }

@@ -67,6 +67,7 @@ impl Engine {
         };
         // What was told of it as queued is over.
         self.hub.wake(id);
+        self.bound_probe(&live);
         let engine = Arc::clone(self);
         let (span, running) = self.telemetry.attempt(&live.record);
         let supervise = async move {

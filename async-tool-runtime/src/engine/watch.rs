@@ -49,6 +49,12 @@ impl Hub {
         }
     }
 
+    /// How many tasks somebody waits for.
+    #[cfg(test)]
+    pub(super) fn watched(&self) -> usize {
+        self.topics().len()
+    }
+
     fn topics(&self) -> MutexGuard<'_, HashMap<TaskId, watch::Sender<()>>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -128,7 +128,64 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use metrics::{Key, KeyName, Metadata, Recorder, SharedString};
+
     use super::*;
+
+    type Described = (Kind, String, Option<Unit>, String);
+
+    /// Keeps what it is told of metrics, and none of their values.
+    #[derive(Default)]
+    struct Descriptions(Mutex<Vec<Described>>);
+
+    impl Descriptions {
+        fn keep(&self, kind: Kind, name: &KeyName, unit: Option<Unit>, text: &SharedString) {
+            let described = (kind, name.as_str().to_owned(), unit, text.to_string());
+            self.0.lock().expect("no panic").push(described);
+        }
+    }
+
+    impl Recorder for Descriptions {
+        fn describe_counter(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
+            self.keep(Kind::Counter, &name, unit, &text);
+        }
+
+        fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
+            self.keep(Kind::Gauge, &name, unit, &text);
+        }
+
+        fn describe_histogram(&self, name: KeyName, unit: Option<Unit>, text: SharedString) {
+            self.keep(Kind::Histogram, &name, unit, &text);
+        }
+
+        fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+            Counter::noop()
+        }
+
+        fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+            Gauge::noop()
+        }
+
+        fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+            Histogram::noop()
+        }
+    }
+
+    #[test]
+    fn the_recorder_is_told_what_all_metrics_mean_and_in_which_units() {
+        let recorder = Descriptions::default();
+        metrics::with_local_recorder(&recorder, || Names::new("shop").describe());
+        let described = recorder.0.into_inner().expect("no panic");
+        let expected = |metric: &&Metric| {
+            let is_time = metric.name.ends_with("_seconds");
+            let unit = if is_time { Unit::Seconds } else { Unit::Count };
+            let name = format!("shop_{}", metric.name);
+            (metric.kind, name, Some(unit), metric.meaning.to_owned())
+        };
+        assert_eq!(described, ALL.iter().map(expected).collect::<Vec<_>>());
+    }
 
     #[test]
     fn the_documentation_lists_all_metrics() {

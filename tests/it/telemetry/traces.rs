@@ -17,6 +17,9 @@ use super::trace_context::PARENT;
 use crate::raw::Raw;
 use crate::raw_http::{Http, Mode, serve};
 
+/// Spans that have not ended by then never will.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The trace of [`PARENT`].
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -61,6 +64,8 @@ impl Exported {
     /// The spans of this name, once so many have ended: a little after the answer
     /// that tells of it.
     async fn named(&self, name: &str, count: usize) -> Vec<SpanData> {
+        // Real time, also where the clock is paused: it stands still here.
+        let began = std::time::Instant::now();
         loop {
             let all = self.spans.get_finished_spans().expect("kept");
             let named = all.into_iter().filter(|span| span.name == name);
@@ -69,6 +74,11 @@ impl Exported {
                 assert_eq!(named.len(), count, "{name}");
                 return named;
             }
+            let found = named.len();
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{found} of {count} spans {name} have ended"
+            );
             tokio::task::yield_now().await;
         }
     }

@@ -12,7 +12,10 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::PATIENCE;
 
 /// A message that has arrived.
 #[derive(Debug, Clone)]
@@ -125,8 +128,11 @@ impl Receiver {
     /// The messages, once they are as wanted.
     pub(crate) async fn until(&self, wanted: impl Fn(&[Delivery]) -> bool) -> Vec<Delivery> {
         let mut arrived = self.arrived.subscribe();
-        let found = arrived.wait_for(|deliveries| wanted(deliveries)).await;
-        found.expect("it receives").clone()
+        let found = arrived.wait_for(|deliveries| wanted(deliveries));
+        match timeout(PATIENCE, found).await {
+            Ok(found) => found.expect("it receives").clone(),
+            Err(_) => panic!("not as wanted: {:?}", self.deliveries()),
+        }
     }
 
     /// The messages, once there are so many.

@@ -62,7 +62,8 @@ async fn unattended(place: &Place, stats: &Stats) -> Result<Option<Finding>, Sto
         count(ids.len(), "task"),
         short(PATIENCE)
     );
-    let advice = "start a worker that has these tools, with slots, on this store and namespace";
+    let advice = "start a worker that has these tools, with slots, on this store and namespace; if \
+                  there is one, look into its health for open circuit breakers";
     Ok(Some(
         Finding::new("unattended", what, advice).with_tasks(&ids),
     ))
