@@ -59,7 +59,7 @@ pub(super) fn draw(series: &Series, path: &Path) -> Result<(), BoxError> {
     }
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(SeriesLabelPosition::MiddleRight)
         .background_style(WHITE)
         .border_style(RGBColor(200, 200, 200))
         .draw()?;
